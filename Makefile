@@ -1,0 +1,85 @@
+# Every target sets up .venv by itself; all it takes is make and Python 3.11 to 3.14 with venv.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(BIN)/uv --quiet pip
+
+export DAGSTER_DISABLE_TELEMETRY := true
+export UV_LINK_MODE ?= copy
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup demo test lint types office browser soak bench bless ui lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## set up .venv as requirements.lock says (every other target does this by itself)
+
+# The stamp is written last, and by a successful run only: an interrupted setup is done again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { \
+	  echo "Rollforward needs Python 3.11 to 3.14, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Name one that fits: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV)" >&2
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+	@$(UV) sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pipelines.kernel
+	@touch $@
+
+demo: $(READY) ## write the sample, build its June workbooks, and show what was set aside
+	@rm -rf demo
+	@$(BIN)/rollforward --home demo sample
+	@$(BIN)/rollforward --home demo report --month 2026-06
+	@$(BIN)/rollforward --home demo rejects
+
+test: lint types ## lint, types, and every test that needs nothing but Python
+	$(BIN)/pytest -n 2 -m "not office and not browser and not slow"
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+# pytest ends with 5 where a marker selects no test, which make takes as the failure it is.
+office: $(READY) ## the tests that need LibreOffice
+	$(BIN)/pytest -m office
+
+browser: $(READY) ## the tests that need Chromium
+	$(BIN)/pytest -m browser
+
+soak: $(READY) ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+bench: $(READY) ## how fast, against others, in the same run
+	$(BIN)/python -m tests.benchmarks
+
+bless: $(READY) ## take what the golden tests make now as what they should make; then read the diff
+	$(BIN)/pytest --bless
+
+ui: $(READY) ## Dagster's pages on ./data (or ROLLFORWARD_HOME)
+	$(BIN)/rollforward ui
+
+# Versions stay as they are where pyproject.toml allows; UPGRADE=1 takes the newest.
+lock: $(BIN)/uv ## renew requirements.lock (UPGRADE=1: with the newest versions)
+	$(UV) compile --no-config --universal --generate-hashes --no-strip-extras --python-version 3.11 --extra dev \
+	  $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock >/dev/null
+	@! grep -nE '^ *-|://|^[^#]* @ ' requirements.lock | grep -vE '^[0-9]+: +--hash=sha256:[0-9a-f]{64}( \\)?$$' \
+	  || { echo "requirements.lock names an address: see above" >&2; exit 1; }
+
+$(BIN)/uv:
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+
+clean: ## remove .venv, the demo, and what the tools left behind
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
