@@ -1,0 +1,1 @@
+"""What exists: one module a layer, each an index of its tables."""

@@ -1,0 +1,67 @@
+"""Keeping promises: transactions that hold or leave nothing, and rows checked against their schema.
+
+A broken promise is a defect of ours, never of the data: it stops the run and rolls back. Bad data is rows
+(ledger.rejected_rows) or findings (facts.findings), and does not come here.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from schemas.table import Table
+
+SLICE_ROWS = 1_000_000
+
+
+class BrokenPromiseError(Exception):
+    """Something that the program guarantees does not hold. Nothing of the step was kept."""
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of what happens inside, or nothing of it."""
+    connection.execute("begin")
+    try:
+        yield
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def hold(holds: bool, otherwise: str) -> None:
+    """Raise BrokenPromiseError saying `otherwise` unless it `holds`."""
+    if not holds:
+        raise BrokenPromiseError(f"{otherwise}. Nothing of this step was kept; please report it as a defect.")
+
+
+def validate(
+    connection: duckdb.DuckDBPyConnection, promise: type[Table], select: str, parameters: Sequence[Any], name: str
+) -> int:
+    """Check the rows of `select` against `promise`, a slice at a time; how many there are.
+
+    Raises BrokenPromiseError with the first values that break it.
+    """
+    rows = 0
+    for batch in connection.execute(select, parameters).to_arrow_reader(SLICE_ROWS):
+        frame = pl.DataFrame(pl.from_arrow(batch))
+        rows += frame.height
+        check(promise, frame, name)
+    return rows
+
+
+def check(promise: type[Table], frame: pl.DataFrame, name: str) -> pl.DataFrame:
+    """`frame`, if it keeps `promise`. Raises BrokenPromiseError with the first values that break it."""
+    try:
+        promise.validate(frame, lazy=True)
+    except SchemaErrors as broken:
+        cases = broken.failure_cases.head(3).select("column", "check", "failure_case").rows()
+        said = "; ".join(f"{column} {failure!r} breaks {rule}" for column, rule, failure in cases)
+        raise BrokenPromiseError(
+            f"{name}: {said}. Nothing of this step was kept; please report it as a defect."
+        ) from None
+    return frame

@@ -1,0 +1,144 @@
+"""The ledger: what sources and operations reported, as they reported it. It only grows.
+
+What entries *mean* (which credit a redemption drew on) is not here: that is `schemas.facts`.
+"""
+
+from schemas.table import Flag, Instant, Money, Table, Text, Whole, flag, instant, money, text, whole
+
+OPENING_TYPES = ("opening", "created", "transferred_in")
+DRAW_TYPES = ("redeemed", "deducted", "transferred_out")
+ENTRY_TYPES = (*OPENING_TYPES, *DRAW_TYPES, "refunded", "reversed", "expired", "expiry_changed")
+
+
+class Entries(Table):
+    """One row per entry: a line of the append-only ledger. Never updated, never deleted."""
+
+    merchant_id: Text = text("The business that owes the credit.")
+    entry_id: Text = text("Unique in the merchant: the idempotency key.")
+    entry_type: Text = text("What happened.", isin=ENTRY_TYPES)
+    occurred_at: Instant = instant("When it happened.")
+    recorded_at: Instant = instant("When this ledger learnt of it.")
+    member_id: Text = text("The customer who holds the credit.")
+    balance_type: Text = text(
+        "The bucket of credit. Blank where it follows from the credit or redemption that the entry names.",
+        nullable=True,
+    )
+    amount: Money = money("Never negative: the entry type gives the sign. 0 for expiry_changed only.", ge=0)
+    credit_id: Text = text("The new credit's id, or the credit that the entry names.", nullable=True)
+    redemption_id: Text = text("Of redeemed: its id. Of refunded: the redemption given back.", nullable=True)
+    transfer_id: Text = text("Pairs a transferred_out with a transferred_in.", nullable=True)
+    batch_id: Text = text("The batch that the credit was issued in.", nullable=True)
+    credit_type: Text = text("Promotional, Refund, Service Recovery, Adjustment, or the merchant's own.", nullable=True)
+    reason: Text = text("Category of the reason.", nullable=True)
+    reason_details: Text = text("Details of the reason. A member may see them.", nullable=True)
+    internal_note: Text = text("A note private to the merchant.", nullable=True)
+    creator_name: Text = text("Who created it: name.", nullable=True)
+    creator_email: Text = text("Who created it: email.", nullable=True)
+    approved_by: Text = text("Email of who approved it.", nullable=True)
+    location: Text = text("Where it belongs.", nullable=True)
+    priority: Whole = whole("Lower is drawn first.")
+    expires_at: Instant = instant("From this instant on the credit cannot be drawn. Blank: never.", nullable=True)
+    issued_at: Instant = instant("When the credit was first issued.", nullable=True)
+    original_amount: Money = money("For how much the credit was first issued.", nullable=True, ge=0)
+    system: Text = text("Where the source keeps it.", isin=("balance_credit", "legacy_credit"))
+    operation_id: Text = text("The operation that posted the entry.", nullable=True)
+    source_file: Text = text("Provenance: the file, by its name below landing/.")
+    source_row: Whole = whole("Provenance: the row of that file, the header being row 1.", ge=1)
+    content_hash: Text = text("Hash over the typed values, without recorded_at and provenance.")
+    event: Whole = whole("Provenance: the merchant's journal event that brought the entry.", ge=1)
+
+
+class Members(Table):
+    """One row per member: the newest word on who they are."""
+
+    merchant_id: Text = text("The merchant.")
+    member_id: Text = text("The customer's id.")
+    email: Text = text("Email.", nullable=True)
+    first_name: Text = text("First name.", nullable=True)
+    last_name: Text = text("Last name.", nullable=True)
+    is_employee: Flag = flag("Whether the member works for the merchant.", nullable=True)
+    keywords: Text = text("Keywords, separated by ;", nullable=True)
+    autopay_methods: Text = text("Stored payment methods, separated by ;", nullable=True)
+    location: Text = text("Where the member belongs.", nullable=True)
+    updated_at: Instant = instant("When the source last changed it.", nullable=True)
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
+    file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Files(Table):
+    """One row per reading of a file: what became of each of its rows."""
+
+    merchant_id: Text = text("The merchant.")
+    event: Whole = whole("The merchant's journal event.", ge=1)
+    dataset: Text = text("What the file holds.")
+    reading: Text = text(
+        "first: all its rows. again: a file whose bytes were known. retry: rows set aside before.",
+        isin=("first", "again", "retry"),
+    )
+    source_file: Text = text("The file, by its name below landing/.")
+    sha256: Text = text("Its content, kept as archive/<sha256>.")
+    size_bytes: Whole = whole("Its size.", ge=0)
+    recorded_at: Instant = instant("When this ledger read it.")
+    rows_read: Whole = whole("Rows read = accepted + duplicates + rejected.", ge=0)
+    accepted: Whole = whole("Rows that went in.", ge=0)
+    duplicates: Whole = whole("Rows whose entry was known already, with the same content.", ge=0)
+    rejected: Whole = whole("Rows set aside.", ge=0)
+
+
+class RejectedRows(Table):
+    """One row per row that was set aside, whole, with what is wrong with it."""
+
+    merchant_id: Text = text("The merchant.")
+    event: Whole = whole("The journal event of the file.", ge=1)
+    dataset: Text = text("What the file holds.")
+    source_file: Text = text("The file, by its name below landing/.")
+    source_row: Whole = whole("The row of that file, the header being row 1. 0: the whole file.", ge=0)
+    column_name: Text = text("The column at fault.", nullable=True)
+    value: Text = text("What it says.", nullable=True)
+    reason: Text = text("The rule that it breaks, as one word.")
+    explanation: Text = text("What is wrong, in a sentence.")
+    row: Text = text("The whole row as JSON, or as it stood in the file where it could not be split.", nullable=True)
+    row_id: Text = text("The id that the row gives itself, where it can be read.", nullable=True)
+    sha256: Text = text("The file's content.")
+    rejected_at: Instant = instant("When.")
+    closed_event: Whole = whole("The journal event that accepted it after all. Blank: open.", nullable=True)
+
+
+class Published(Table):
+    """One row per workbook that was published, and per version of it."""
+
+    merchant_id: Text = text("The merchant.")
+    event: Whole = whole("The merchant's journal event.", ge=1)
+    period: Text = text("The period, as in the file's name.")
+    starts_at: Instant = instant("The period's first instant.")
+    ends_at: Instant = instant("The instant after the period's last.")
+    as_of: Instant = instant("The instant at which the workbook states remaining amounts.")
+    is_final: Flag = flag("A month with as_of = its end. Only those count as published; others are interim.")
+    version: Whole = whole("1, 2, … of the same period and as_of.", ge=1)
+    path: Text = text("The workbook, by its name below reports/.")
+    sha256: Text = text("Hash of the file.")
+    content_hash: Text = text("Hash over what its sheets say, About excepted.")
+    totals: Text = text("The seed's totals by unit, as JSON.")
+    newest_recorded_at: Instant = instant("The newest entry behind it.", nullable=True)
+    run_id: Text = text("The run that made it.")
+    software_version: Text = text("The version of Rollforward that made it.")
+    recorded_at: Instant = instant("When.")
+
+
+class Landing(Table):
+    """One row per path below landing/: what it last held, so that an unchanged file is not read again."""
+
+    merchant_id: Text = text("The merchant.")
+    path: Text = text("The path below landing/.")
+    size_bytes: Whole = whole("Size when read.")
+    modified_ns: Whole = whole("Modification time when read, nanoseconds.")
+    sha256: Text = text("Content when read.")
+
+
+class Readings(Table):
+    """One row per merchant: the settings under which its files were last read."""
+
+    merchant_id: Text = text("The merchant.")
+    settings: Text = text("What the reading of files depends on, as JSON.")
