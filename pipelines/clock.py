@@ -6,15 +6,18 @@ tzdata package alone, so that every machine converts alike. Nothing here knows w
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from duckdb.func import ARROW, SPECIAL
 
 SECOND_US = 1_000_000
 DAY_S = 86_400
@@ -28,7 +31,7 @@ class UnknownTimezoneError(ValueError):
     """The name is not one of the IANA time zone database."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def zone(name: str) -> ZoneInfo:
     """The rules of the IANA timezone `name`.
 
@@ -41,7 +44,7 @@ def zone(name: str) -> ZoneInfo:
         return ZoneInfo.from_file(rules, key=name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def known_timezones() -> frozenset[str]:
     """All IANA names."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
@@ -84,7 +87,12 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     """
     for name, convert in (("utc_micros", utc_micros), ("local_micros", local_micros)):
         connection.create_function(
-            name, _vectorised(convert), ["BIGINT", "VARCHAR"], "BIGINT", type="arrow", null_handling="special"
+            name,
+            _over_columns(convert),
+            ["BIGINT", "VARCHAR"],
+            "BIGINT",
+            type=ARROW,
+            null_handling=SPECIAL,
         )
     connection.execute(
         "create or replace temp macro as_utc(local, timezone) as"
@@ -96,7 +104,7 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _vectorised(convert):  # type: ignore[no-untyped-def]
+def _over_columns(convert: Callable[[Micros, str], Micros]) -> Callable[[Any, Any], Any]:
     def over_columns(micros: pa.ChunkedArray, timezones: pa.ChunkedArray) -> pa.Array:
         values = micros.to_numpy()
         present = micros.is_valid().to_numpy()
@@ -120,7 +128,7 @@ def _shift(micros: Micros, timezone: str, *, local: bool) -> Micros:
         return micros
     years = np.array([micros.min(), micros.max()], dtype="datetime64[us]").astype("datetime64[Y]").astype(int) + 1970
     # Outside the years that the ledger takes, the offset at their edge will do: such times are refused elsewhere.
-    first, last = (int(year) for year in np.clip(years + [-1, 1], FIRST_YEAR - 1, LAST_YEAR + 1))
+    first, last = (int(year) for year in np.clip((years[0] - 1, years[1] + 1), FIRST_YEAR - 1, LAST_YEAR + 1))
     starts, offsets = _offsets(timezone, first, last, local)
     offset = offsets[np.searchsorted(starts, micros, side="right") - 1]
     return micros - offset if local else micros + offset

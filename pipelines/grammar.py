@@ -40,6 +40,8 @@ _MACROS = {
     "end_of_day_of(said, timezone)": """
         case when is_instant(said) then as_utc(said[1:10]::date + time '23:59:59', timezone) end""",
     "year_of(said)": "try_cast(said[1:4] as integer)",
+    # Text with its length before it, so that texts joined together can be told apart whatever is in them.
+    "measured(said)": "coalesce(strlen(said) || ':' || said, '')",
 }
 
 

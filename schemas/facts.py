@@ -55,6 +55,7 @@ class Movements(Table):
     amount: Money = money("How much, without sign.", ge=0)
     signed_amount: Money = money("What it does to the account.")
     occurred_at: Instant = instant("When.")
+    day: Day = day("The merchant's local day of it.")
     derived: Flag = flag("A derived expiry: no entry says so, the credit's expires_at does.")
     sequence: Whole = whole("Order within the account, from 1.", ge=1)
     remaining: Money = money("Of the credit, after it.", nullable=True, ge=0)

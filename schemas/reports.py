@@ -1,10 +1,25 @@
-"""Reports: what an accountant sees. One table for each sheet of the workbook, and the tables that summaries are made of.
+"""Reports: what an accountant sees. One table for each sheet of the workbook, and those that summaries are made of.
 
 `position` is a row's place in its sheet, from 1. Columns after the seed's are ours and stand to their right.
 """
 
-from schemas.table import Day, Flag, Instant, LocalTime, Money, Table, Text, Whole
-from schemas.table import day, flag, instant, local_time, money, text, whole
+from schemas.table import (
+    Day,
+    Flag,
+    Instant,
+    LocalTime,
+    Money,
+    Table,
+    Text,
+    Whole,
+    day,
+    flag,
+    instant,
+    local_time,
+    money,
+    text,
+    whole,
+)
 
 
 class Report(Table):

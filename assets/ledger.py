@@ -1,0 +1,77 @@
+"""The ledger: what files brought, as they said it. Landing files in, rows out; nothing is interpreted here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipelines.ingest import ingest
+from pipelines.resources import Rollforward, for_people
+from pipelines.tables import (
+    OWNERS,
+    asset_key,
+    described,
+    described_columns,
+    head_of,
+    markdown,
+    markdown_table,
+    schema_check,
+)
+from schemas import ledger
+
+TABLES = {
+    "ledger.files": ledger.Files,
+    "ledger.entries": ledger.Entries,
+    "ledger.members": ledger.Members,
+    "ledger.rejected_rows": ledger.RejectedRows,
+}
+COUNTS = ("source_file", "reading", "rows_read", "accepted", "duplicates", "rejected")
+
+
+@dg.multi_asset(
+    name="take_landing_files",
+    specs=[
+        dg.AssetSpec(
+            asset_key(name),
+            description=described(promise),
+            metadata=described_columns(promise),
+            group_name="ledger",
+            kinds={"duckdb"},
+            owners=OWNERS,
+        )
+        for name, promise in TABLES.items()
+    ],
+    check_specs=[schema_check(asset_key(name)) for name in TABLES],
+)
+def take_landing_files(rollforward: Rollforward) -> Iterator[dg.MaterializeResult[None]]:
+    """Take what is new in landing/: archive it, judge every row, and commit each file as one transaction."""
+    session, outcomes, warnings, unchanged = rollforward.session, [], [*rollforward.session.undeclared], 0
+    rows, previews = dict.fromkeys(TABLES, 0), {}
+    with for_people():
+        for shard in session.shards:
+            session.doing("Reading files")
+            result = ingest(shard, retry=session.retry_rejected, say=session.say)
+            outcomes += result.files
+            warnings += result.warnings
+            unchanged += result.unchanged
+            for name in TABLES:
+                rows[name] += shard.connection.table(name).shape[0]
+                previews[name] = head_of(shard.connection, name, "event desc")
+    counts = [tuple(getattr(outcome, name) for name in COUNTS) for outcome in outcomes]
+    for name in TABLES:
+        taken: dict[str, Any] = {
+            "files": dg.MetadataValue.json([dict(zip(COUNTS, count, strict=True)) for count in counts]),
+            "taken": dg.MetadataValue.md(markdown_table(COUNTS, counts) if counts else "Nothing new."),
+            "unchanged_files": unchanged,
+            "warnings": dg.MetadataValue.json(warnings),
+        }
+        yield dg.MaterializeResult(
+            asset_key=asset_key(name),
+            metadata={
+                "dagster/row_count": rows[name],
+                **(taken if name == "ledger.files" else {"preview": markdown(previews[name])}),
+            },
+            check_results=[
+                dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name="schema"),
+            ],
+        )

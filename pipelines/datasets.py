@@ -1,0 +1,49 @@
+"""What may be dropped into landing/: the datasets, their columns, and which of those a file must have."""
+
+from dataclasses import dataclass, field
+
+from schemas import ledger
+from schemas.table import Table
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A kind of file. Its rows are typed by sql/staging/<name>.sql and judged by sql/ledger/<singular>_verdicts.sql."""
+
+    name: str
+    singular: str
+    id_column: str
+    columns: tuple[str, ...]
+    required: frozenset[str]
+    table: type[Table]
+    # Whether a row is there for good, so that the same bytes again say nothing new.
+    grows: bool = field(default=False)
+
+
+ENTRIES = Dataset(
+    name="entries",
+    singular="entry",
+    id_column="entry_id",
+    columns=(
+        *("merchant_id", "entry_id", "entry_type", "occurred_at", "member_id", "balance_type", "amount"),
+        *("credit_id", "redemption_id", "transfer_id", "batch_id", "credit_type", "reason", "reason_details"),
+        *("internal_note", "creator_name", "creator_email", "approved_by", "location", "priority", "expires_at"),
+        *("issued_at", "original_amount", "system"),
+    ),
+    required=frozenset({"entry_id", "entry_type", "occurred_at", "member_id", "amount"}),
+    table=ledger.Entries,
+    grows=True,
+)
+MEMBERS = Dataset(
+    name="members",
+    singular="member",
+    id_column="member_id",
+    columns=(
+        *("merchant_id", "member_id", "email", "first_name", "last_name", "is_employee", "keywords"),
+        *("autopay_methods", "location", "updated_at"),
+    ),
+    required=frozenset({"member_id"}),
+    table=ledger.Members,
+)
+# In the order in which new files are taken.
+DATASETS = {dataset.name: dataset for dataset in (MEMBERS, ENTRIES)}

@@ -1,0 +1,90 @@
+"""The journal: what happened to each merchant's ledger, one JSON file an event, written before the ledger commits.
+
+Archive and journal together are the source of truth: a ledger is what its merchants' events, applied in order of
+their number, make of the archived files. What an event *does* is not here (see `pipelines.ingest`).
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.settings import Home
+
+Kind = Literal["file", "retry", "publication"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that changed a merchant's ledger: the merchant's `number`-th."""
+
+    merchant_id: str
+    number: int
+    kind: Kind
+    recorded_at: datetime
+    content: Mapping[str, Any]
+
+
+class Journal:
+    """The events of a home. Whoever writes holds the lock of the merchant's shard."""
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.journal
+
+    def numbers(self, merchant_id: str) -> list[int]:
+        """The numbers of the merchant's events, ascending."""
+        folder = self._folder / merchant_id
+        if not folder.is_dir():
+            return []
+        return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+
+    def read(self, merchant_id: str, number: int) -> Event:
+        """One event. Raises FileNotFoundError if there is none of that number."""
+        told = json.loads(self._path(merchant_id, number).read_text(encoding="utf-8"))
+        return Event(**{**told, "recorded_at": datetime.fromisoformat(told["recorded_at"])})
+
+    def missing(self, merchant_id: str, known: Iterable[int]) -> list[Event]:
+        """The merchant's events that are not among the `known` numbers, in order."""
+        return [self.read(merchant_id, number) for number in sorted({*self.numbers(merchant_id)} - {*known})]
+
+    def write(self, merchant_id: str, kind: Kind, content: Mapping[str, Any]) -> Event:
+        """A new event, on disk when this returns.
+
+        Its time is now, or just after the merchant's last event where the clock was set back: events stay in order.
+        """
+        numbers = self.numbers(merchant_id)
+        recorded_at = datetime.now(UTC)
+        if numbers:
+            recorded_at = max(recorded_at, self.read(merchant_id, numbers[-1]).recorded_at + timedelta(microseconds=1))
+        event = Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
+        told = {**asdict(event), "recorded_at": recorded_at.isoformat()}
+        path = self._path(merchant_id, event.number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode())
+        return event
+
+    def _path(self, merchant_id: str, number: int) -> Path:
+        return self._folder / merchant_id / f"{number:012d}.json"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `path` so that it is there whole or not at all, also after a power cut."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    put_in_place(beside, path)
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """Rename `beside`, whole and on disk, to `path`, and see that the rename is on disk too."""
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

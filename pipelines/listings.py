@@ -1,0 +1,85 @@
+"""Listings: what the ledger holds, as tables for people and files. Read from the shards' copies for readers.
+
+The queries are in sql/listings. No lock is needed here, and nothing is ever written to a ledger.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipelines import models, shards
+from pipelines.resources import select_merchants
+from pipelines.settings import Home, read_merchants
+from pipelines.workbook import kind_of
+from pipelines.worksheets import Column, FrameWorkbook
+
+FORMULA_BEGINNINGS = ("=", "+", "-", "@")
+
+
+class ListingError(Exception):
+    """Why there is nothing to list, and what to do."""
+
+
+def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows of listing `name` over the merchants' shards, as of now.
+
+    Raises SettingsError for an undeclared merchant, ListingError where nothing has been ingested yet.
+    """
+    chosen = select_merchants(read_merchants(home), merchant_ids)
+    model = models.load(f"listings.{name}")
+    frames = []
+    for shard, merchants in shards.by_shard(chosen).items():
+        path = shards.read_copy_path(home, shard)
+        if not path.is_file():
+            raise ListingError(f"There is no ledger in {home.path} yet. Run `rollforward ingest` or `report` first.")
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            shards.attach(connection, str(path), "ledger_copy", read_only=True)
+            connection.execute("use ledger_copy")
+            shards.tell_settings(connection, merchants)
+            values = {"merchants": [*merchants], "now": datetime.now(UTC), **filters}
+            frames.append(connection.execute(model.sql, model.bind(values)).pl())
+    return pl.concat(frames)
+
+
+def as_json(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """Objects keyed by the columns; decimals are strings, instants ISO."""
+    return [
+        {
+            name: str(value)
+            if isinstance(value, Decimal)
+            else value.isoformat()
+            if isinstance(value, datetime)
+            else value
+            for name, value in row.items()
+        }
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def write_csv(rows: pl.DataFrame, path: Path) -> None:
+    """As CSV; text that a spreadsheet might take for a formula is quoted with an apostrophe."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(rows.columns)
+        for row in rows.iter_rows():
+            writer.writerow(
+                [
+                    f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_BEGINNINGS) else value
+                    for value in row
+                ]
+            )
+
+
+def write_xlsx(rows: pl.DataFrame, path: Path) -> None:
+    """As a workbook of one sheet."""
+    naive = rows.with_columns(pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None))
+    columns = [Column(name, kind_of(dtype)) for name, dtype in naive.schema.items()]
+    with FrameWorkbook(path) as book:
+        book.add_frame("Rows", naive, columns)

@@ -1,0 +1,145 @@
+"""What a reader leaves behind: `staging.raw`, `staging.malformed`, and the counts of both.
+
+How a kind of file is taken apart is its own module's; why a row of it is malformed is said here, in one list.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+# What Unicode calls separators (SQL's trim(text) takes those away), and tab, line feed and carriage return.
+WHITESPACE = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
+MOST_CHARACTERS = 32_000_000  # of a row; so that a file without line ends takes a bounded amount of memory
+MOST_TEXT = 64 * 1024  # characters of a malformed row that are kept
+CUT = " … (the rest of this row is in the archived file)"
+
+EXPLANATIONS = {
+    "too_few_cells": "The row has fewer cells than the header has columns: a delimiter is missing, or it was cut off.",
+    "too_many_cells": "The row has more cells than the header has columns: text with the delimiter in it needs quotes.",
+    "broken_quotes": 'A quote opens a cell of this row and does not close it: within quotes, write a quote twice ("").',
+    "nul_byte": "The row holds a NUL character, which no text has: it was damaged on its way here.",
+    "too_long": "The row is longer than 32 million characters. A line break or a closing quote is missing.",
+    "invalid_json": "The line is not valid JSON: it was cut off, or text in it lacks its quotes.",
+    "not_an_object": 'The line is JSON, but not an object of column names and values such as {"entry_id": "e1"}.',
+    "nested_value": 'The value of "{detail}" is a list or an object. A cell is text, a number, true, false or null.',
+    "impossible_number": 'The value of "{detail}" is no number that an amount can be. Write it in plain digits.',
+}
+NEXT_STEP = " Correct it at the source and send the row again."
+
+
+@dataclass(frozen=True)
+class Read:
+    """How a file came out. Its rows are in `staging.raw` and `staging.malformed`.
+
+    `rows_read` counts the rows of both tables; blank rows are not rows. `columns_present` are the known columns that
+    the file has, in the order of its shape.
+    """
+
+    rows_read: int
+    malformed: int
+    columns_present: tuple[str, ...]
+
+
+def trimmed(cell: str) -> str:
+    """SQL: the column `cell` without whitespace around it, null if nothing is left.
+
+    Hardly any cell has some, and to trim takes ten times as long as these tests, the last of which is whether all of
+    the cell is ASCII.
+    """
+    tests = [f"{cell} < '!'", *(f"ends_with({cell}, chr({code}))" for code in (32, 9, 10, 13))]
+    tests.append(f"strlen({cell}) <> length({cell})")
+    spaces = " || ".join(f"chr({ord(space)})" for space in WHITESPACE)
+    return f"nullif(case when {' or '.join(tests)} then trim({cell}, {spaces}) else {cell} end, '')"
+
+
+def clear(con: duckdb.DuckDBPyConnection) -> None:
+    """Remove what an earlier file left behind."""
+    kinds = con.execute(
+        "select table_name, table_type from information_schema.tables"
+        " where table_catalog = 'staging' and table_name in ('raw', 'cells', 'shifts', 'malformed')"
+    ).fetchall()
+    for name, kind in sorted(kinds, key=lambda found: found[1] != "VIEW"):
+        con.execute(f"drop {'view' if kind == 'VIEW' else 'table'} staging.{name}")
+
+
+@contextmanager
+def streamed(con: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[None]:
+    """SQL inside can read the `batches` as a relation of that name, once; they are made as it goes.
+
+    An exception of their maker is raised as it is, not as what DuckDB makes of it.
+    """
+    raised: list[Exception] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as problem:
+            raised.append(problem)
+            raise
+
+    con.register("batches", pa.RecordBatchReader.from_batches(schema, watched()))
+    try:
+        yield
+    except duckdb.Error:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        con.unregister("batches")
+
+
+def finish(
+    con: duckdb.DuckDBPyConnection,
+    held: Mapping[str, str],
+    columns: Sequence[str],
+    *,
+    source_row: str = "source_row",
+    rows: str = "staging.cells",
+    where: str = "reason is null",
+    malformed: Sequence[tuple[int, str, str | None]] | None = None,
+) -> Read:
+    """Make `staging.malformed` and the view `staging.raw`, and count.
+
+    `held` names the column of `staging.cells` in which each known column is that the file has. The `malformed` are
+    (source_row, text, reason), or None where they are in `staging.cells` with a reason and a detail.
+    """
+    parameters: dict[str, list[int] | list[str] | list[str | None] | str] = {}
+    if malformed is None:
+        found = "select source_row, text, reason, detail from staging.cells where reason is not null"
+    else:
+        found = "select unnest($rows) as source_row, unnest($texts) as text, unnest($found) as reason, null as detail"
+        parameters["rows"] = [row for row, _, _ in malformed]
+        parameters["texts"] = [text for _, text, _ in malformed]
+        parameters["found"] = [reason for _, _, reason in malformed]
+    con.execute(
+        f"""
+        create table staging.malformed as
+        select
+            source_row::bigint as source_row,
+            case when length(text) <= {MOST_TEXT} then text else left(text, {MOST_TEXT}) || $cut end as text,
+            reason::varchar as reason,
+            replace(map($reasons, $explanations)[reason], '{{detail}}', coalesce(detail, '')) || $next_step
+                as explanation
+        from ({found})
+        order by source_row
+        """,  # noqa: S608 - names of ours
+        {
+            "cut": CUT,
+            "reasons": list(EXPLANATIONS),
+            "explanations": list(EXPLANATIONS.values()),
+            "next_step": NEXT_STEP,
+            **parameters,
+        },
+    )
+    listed = ", ".join(f'{held.get(name, "null::varchar")} as "{name}"' for name in columns)
+    con.execute(
+        f"create view staging.raw as select ({source_row})::bigint as source_row, {listed} from {rows} where {where}"  # noqa: S608 - names of ours
+    )
+    counts = con.execute(
+        "select (select count(*) from staging.raw), (select count(*) from staging.malformed)"
+    ).fetchone()
+    assert counts
+    return Read(counts[0] + counts[1], counts[1], tuple(name for name in columns if name in held))

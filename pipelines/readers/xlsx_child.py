@@ -1,0 +1,182 @@
+"""Reads the first sheet of an XLSX file, in a process of its own: the file comes from outside.
+
+A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
+process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
+cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON.
+
+    python -I xlsx_child.py FILE OUTPUT MEMORY_BYTES CPU_SECONDS
+"""
+
+import json
+import re
+import resource
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from posixpath import join, normpath, split
+from typing import Any
+from xml.etree import ElementTree
+
+BATCH_ROWS = 10_000
+CHUNK_BYTES = 1_000_000
+WRONG_FILE = 3
+CORRUPT = (
+    "The file is not an XLSX workbook, or was cut off or damaged on its way here. Save it again and send it again."
+)
+TYPE_OF_ERROR = re.compile(rb"""\st=["']e["']""")
+# A cell that shows an error such as #N/A: its place, and what it shows.
+ERROR_CELL = re.compile(
+    rb"""<(?:\w+:)?c\b(?=[^>]*\st=["']e["'])(?=[^>]*\sr=["']([A-Z]+)([0-9]+)["'])[^>]*[^/]>(?:(?!</(?:\w+:)?c>).)*?"""
+    rb"""<(?:\w+:)?v>([^<]*)<""",
+    re.DOTALL,
+)
+
+Place = tuple[int, int]
+
+
+class FileError(Exception):
+    """What is wrong with the file: a reason and a message."""
+
+
+def convert(path: str, output: str) -> None:
+    """Write the cells of the first sheet at `path` to `output`. Raises FileError."""
+    import pyarrow as pa
+    import python_calamine
+
+    try:
+        book = python_calamine.CalamineWorkbook.from_path(path)
+        sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet]
+        # To whoever sent the file, the first sheet is the first one that shows.
+        shown = [sheet for sheet in sheets if sheet.visible == python_calamine.SheetVisibleEnum.Visible]
+        name = (shown or sheets)[0].name
+        sheet = book.get_sheet_by_name(name)
+        errors = error_cells(path, name)
+    except python_calamine.PasswordError:
+        raise FileError(
+            "password", "The workbook asks for a password. Save it without one and send it again."
+        ) from None
+    except (
+        python_calamine.CalamineError,
+        ElementTree.ParseError,
+        zipfile.BadZipFile,
+        LookupError,
+        OSError,
+        ValueError,
+    ):
+        raise FileError("corrupt_file", CORRUPT) from None
+    schema = pa.schema([("source_row", pa.int64()), ("cells", pa.list_(pa.string()))])
+    first_column = sheet.start[1] if sheet.start else 0
+    written = 0
+    with pa.OSFile(output, "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for batch in batches(sheet.iter_rows(), first_column, errors):
+            numbers, cells = zip(*batch, strict=True)
+            columns = [pa.array(column, field.type) for column, field in zip((numbers, cells), schema, strict=True)]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+            written += 1
+    if not written:
+        raise FileError(
+            "empty_file",
+            f'The first sheet of the workbook, "{name}", is empty. Move the table there and send the file again.',
+        )
+
+
+Row = tuple[int, list[str | None]]
+
+
+def batches(rows: Iterator[list[Any]], first_column: int, errors: Mapping[Place, str]) -> Iterator[list[Row]]:
+    """The rows that are not blank, with their numbers as a spreadsheet shows them; the first by itself."""
+    batch: list[Row] = []
+    most = 1
+    for number, values in enumerate(rows, 1):
+        cells = [text(value) for value in values]
+        if errors:
+            for place in range(len(cells)):
+                cells[place] = errors.get((number, first_column + place), cells[place])
+        while cells and cells[-1] is None:
+            cells.pop()
+        if not cells:
+            continue
+        batch.append((number, cells))
+        if len(batch) == most:
+            yield batch
+            batch, most = [], BATCH_ROWS
+    if batch:
+        yield batch
+
+
+def text(value: Any) -> str | None:
+    """What a person reads in the cell, None for nothing."""
+    if isinstance(value, str):
+        return value if value and not value.isspace() else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        shortest = repr(value)
+        if "e" in shortest:
+            shortest = f"{Decimal(shortest):f}"
+        return shortest.removesuffix(".0")
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(value)
+
+
+def error_cells(path: str, sheet: str) -> dict[Place, str]:
+    """The cells of a sheet that show an error, by row and column: calamine takes them for blank."""
+    found = {}
+    with zipfile.ZipFile(path) as parts, parts.open(part_of_sheet(parts, sheet)) as file:
+        begun = b""
+        while chunk := file.read(CHUNK_BYTES):
+            seen = begun + chunk
+            if TYPE_OF_ERROR.search(seen):
+                for column, row, shows in ERROR_CELL.findall(seen):
+                    found[int(row), column_number(column)] = shows.decode()
+            last_end = max(seen.rfind(b"</c>"), seen.rfind(b":c>"), len(seen) - 4 * CHUNK_BYTES)
+            begun = seen[last_end:]
+    return found
+
+
+def part_of_sheet(parts: zipfile.ZipFile, sheet: str) -> str:
+    """The name of the part of the zip file that a sheet is in."""
+    book = next(target for target, kind, _ in relations(parts, "") if kind.endswith("/officeDocument"))
+    targets = {key: target for target, _, key in relations(parts, book)}
+    for element in ElementTree.fromstring(parts.read(book)).iter():  # noqa: S314 -- the parent looked for entities
+        if element.tag.endswith("}sheet") and element.get("name") == sheet:
+            return next(targets[value] for key, value in element.items() if key.endswith("}id"))
+    raise LookupError(sheet)
+
+
+def relations(parts: zipfile.ZipFile, part: str) -> list[tuple[str, str, str]]:
+    """Target, type and id of what a part (the package itself: "") refers to."""
+    folder, name = split(part)
+    root = ElementTree.fromstring(parts.read(join(folder, "_rels", f"{name}.rels")))  # noqa: S314 -- as above
+    return [
+        (normpath(join("/", folder, found["Target"])).lstrip("/"), found["Type"], found["Id"])
+        for found in (element.attrib for element in root)
+    ]
+
+
+def column_number(letters: bytes) -> int:
+    """The place of a column from 0: A is 0, AA is 26."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - ord("A") + 1
+    return number - 1
+
+
+def main() -> None:
+    """Set the limits, then read."""
+    path, output, memory_bytes, cpu_seconds = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        convert(path, output)
+    except FileError as problem:
+        print(json.dumps(problem.args))
+        sys.exit(WRONG_FILE)
+
+
+if __name__ == "__main__":
+    main()

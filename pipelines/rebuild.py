@@ -1,0 +1,119 @@
+"""Rebuilding: each ledger made again from archive and journal, held against the old one, then put in its place.
+
+That the ledger is a function of archive, journal and settings is proved here, by doing it. The old ledger is kept
+beside the new one until the next rebuild.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipelines import ingest, replay, shards
+from pipelines.settings import Home, Merchant, read_merchants
+from pipelines.shards import Say
+
+# What must be the same. What was read when and from where on this machine (ledger.landing), and what is made anew for
+# each report (reports), is no content.
+CONTENT = (
+    "ledger.entries",
+    "ledger.members",
+    "ledger.files",
+    "ledger.rejected_rows",
+    "ledger.published",
+    "facts.credits",
+    "facts.movements",
+    "facts.findings",
+    "facts.daily_totals",
+)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A shard's ledger after a rebuild. `differences` tells each table that came out otherwise than it was."""
+
+    shard: str
+    entries: int
+    movements: int
+    differences: tuple[str, ...]
+    compared: bool
+    swapped: bool
+
+    def __str__(self) -> str:
+        held = "the same as before" if self.compared else "there was no readable ledger to compare with"
+        if self.differences:
+            held = "; ".join(self.differences)
+        return f"{self.shard}: {self.entries:,} entries, {self.movements:,} movements; {held}."
+
+
+def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
+    """Rebuild every shard of the home.
+
+    Raises SettingsError, LedgerUnavailableError; then that shard's ledger is as it was.
+    """
+    return [
+        _rebuild_shard(home, name, merchants, wait_s, say)
+        for name, merchants in shards.by_shard(read_merchants(home)).items()
+    ]
+
+
+def _rebuild_shard(home: Home, name: str, merchants: Mapping[str, Merchant], wait_s: float, say: Say) -> Rebuilt:
+    path = shards.ledger_path(home, name)
+    beside = path.with_name(f"{name}.rebuild.duckdb")
+    with shards.lock(home, name, wait_s=wait_s, say=say):
+        _remove(beside)
+        with shards.open_file(home, name, beside, merchants) as shard:
+            for outcome in ingest.recover(shard):
+                say(str(outcome))
+            replay.replay(shard.connection, merchants)
+            compared, differences = _compare(shard.connection, path)
+            counts = shard.connection.execute(
+                "select (select count(*) from ledger.entries), (select count(*) from facts.movements)"
+            ).fetchone()
+            assert counts is not None
+        _keep(path)
+        beside.replace(path)
+        shards.refresh_read_copy(home, name)
+    return Rebuilt(name, int(counts[0]), int(counts[1]), differences, compared, swapped=True)
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[bool, tuple[str, ...]]:
+    if not path.exists():
+        return False, ()
+    try:
+        shards.attach(connection, str(path), "former")
+        differences = tuple(filter(None, (_difference(connection, table) for table in CONTENT)))
+        connection.execute("detach former")
+    except duckdb.Error:
+        return False, ()
+    return True, differences
+
+
+def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
+    lost, new = (
+        _count(connection, f"select count(*) from (from {one} except all from {other})")  # noqa: S608 - our own tables
+        for one, other in ((f"former.{table}", table), (table, f"former.{table}"))
+    )
+    return f"{table}: {lost:,} rows of before are gone or changed, {new:,} are new or changed" if lost or new else None
+
+
+def _count(connection: duckdb.DuckDBPyConnection, select: str) -> int:
+    found = connection.execute(select).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _keep(path: Path) -> None:
+    for file in _with_wal(path):
+        if file.exists():
+            file.replace(file.with_name(f"{file.name}.before-rebuild"))
+
+
+def _remove(path: Path) -> None:
+    for file in _with_wal(path):
+        file.unlink(missing_ok=True)
+
+
+def _with_wal(path: Path) -> Sequence[Path]:
+    return path, path.with_name(f"{path.name}.wal")

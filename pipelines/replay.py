@@ -1,0 +1,274 @@
+"""The replay: from entries to movements, findings and daily totals, for the members that new entries concern.
+
+One transaction: SQL finds those members, looks up whose what is and sorts (sql/facts/); chunks of whole accounts go
+through the kernel; what comes out takes the place of what was there; and every promise and invariant is held against
+it before any of it is kept. What the rules are is not here.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipelines import models, promises
+from schemas import facts
+
+# Whole accounts that add up to about so many entries go through the kernel at once. It bounds the memory used.
+CHUNK_ENTRIES = 1_000_000
+FIRST_ROWS = 3
+
+# Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
+_SCRATCH = (
+    *("stale_merchants", "stale_members", "replay_entries", "replay_findings"),
+    *("former_totals", "changed_totals", "new_totals"),
+)
+
+
+class UndeclaredBalanceTypeError(Exception):
+    """Entries have a balance type that merchants.toml no longer declares."""
+
+
+class BrokenInvariantError(promises.BrokenPromiseError):
+    """The movements do not add up; `invariant` is the name of what does not hold. Nothing of the replay was kept."""
+
+    def __init__(self, result: "InvariantResult") -> None:
+        rows = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in result.rows)
+        super().__init__(
+            f"{result.summary} It does not hold for {rows}. Nothing of this replay was kept: movements and reports are"
+            f' as they were. The data is not at fault; please report it as a defect of "{result.name}" with these rows.'
+        )
+        self.invariant = result.name
+
+
+@dataclass(frozen=True)
+class InvariantResult:
+    """One invariant, and the first rows that break it: none where it holds."""
+
+    name: str
+    summary: str
+    rows: Sequence[dict[str, Any]] = ()
+
+    @property
+    def holds(self) -> bool:
+        return not self.rows
+
+
+@dataclass
+class ReplayResult:
+    """What a replay did. All empty where no entry was new."""
+
+    merchants: tuple[str, ...] = ()
+    members: int = 0
+    accounts: int = 0
+    entries: int = 0
+    credits: int = 0
+    movements: int = 0
+    findings: int = 0
+    invariants: list[InvariantResult] = field(default_factory=list)
+
+
+def replay(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> ReplayResult:
+    """Bring the facts of `merchants` (their ids) up to their entries and policies, in one transaction.
+
+    Raises UndeclaredBalanceTypeError, BrokenPromiseError or BrokenInvariantError; then nothing has changed.
+    """
+    with promises.transaction(connection):
+        return replay_within(connection, merchants)
+
+
+def replay_within(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> ReplayResult:
+    """The same inside the caller's transaction, which must be rolled back where this raises."""
+    _create(
+        connection,
+        "stale_merchants",
+        f"select now.*, coalesce(if(before.policies = now.policies, before.through_event, 0), 0) as after_event"
+        f" from ({models.load('facts.replayed').sql}) as now left join facts.replayed as before using (merchant_id)"
+        f" where list_contains($merchants, merchant_id) and now.through_event > after_event",
+        {"merchants": list(merchants)},
+    )
+    result = ReplayResult(merchants=tuple(_column(connection, "select merchant_id from stale_merchants order by 1")))
+    if result.merchants:
+        _refuse_undeclared_balance_types(connection)
+        _create(connection, "stale_members", models.load("facts.stale_members").sql)
+        _forget(connection)
+        result.credits = _insert_credits(connection)
+        _insert_movements(connection, result)
+        result.findings = _insert_findings(connection)
+        _update_daily_totals(connection)
+        _remember(connection)
+        result.invariants = _hold_invariants(connection)
+    for name in _SCRATCH:
+        connection.execute(f"drop table if exists temp.{name}")
+    return result
+
+
+def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> list[InvariantResult]:
+    """Every invariant against all that has been replayed of `merchants`, whether it holds or not."""
+    _create(
+        connection,
+        "stale_members",
+        "select row_number() over () - 1 as member, merchant_id, member_id, count(*) as entries"
+        " from ledger.entries join facts.replayed using (merchant_id)"
+        " where list_contains($merchants, merchant_id) and event <= through_event group by merchant_id, member_id",
+        {"merchants": list(merchants)},
+    )
+    results = [_checked(connection, model) for model in models.load_all("invariants")]
+    connection.execute("drop table temp.stale_members")
+    return results
+
+
+def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> None:
+    undeclared = connection.execute(
+        "select merchant_id, balance_type, count(*) from ledger.entries join stale_merchants using (merchant_id)"
+        " anti join settings.balance_types using (merchant_id, balance_type)"
+        " where balance_type is not null group by all order by all limit 1"
+    ).fetchone()
+    if undeclared:
+        merchant_id, balance_type, entries = undeclared
+        raise UndeclaredBalanceTypeError(
+            f'merchants.toml no longer declares balance type "{balance_type}" of merchant "{merchant_id}", but'
+            f" {entries:,} entries have it. Declare it again; or, if it was a mistake from the start, run"
+            f" `rollforward rebuild`, which sets those entries aside."
+        )
+
+
+def _forget(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take out what is replayed now, and keep what it came to each day.
+
+    Of a merchant that is replayed from the start nothing is kept: its days may have begun at other instants.
+    """
+    for table in ("credits", "movements", "findings", "daily_totals"):
+        connection.execute(
+            f"delete from facts.{table} where merchant_id in"
+            f" (select merchant_id from stale_merchants where after_event = 0)"
+        )
+    _create(connection, "former_totals", models.load("facts.daily_totals").sql)
+    for table in ("movements", "findings"):
+        connection.execute(
+            f"delete from facts.{table} where (merchant_id, member_id) in"
+            f" (select merchant_id, member_id from stale_members)"
+        )
+
+
+def _insert_credits(connection: duckdb.DuckDBPyConnection) -> int:
+    connection.execute(f"insert into facts.credits by name {models.load('facts.credits').sql}")
+    return promises.validate(
+        connection,
+        facts.Credits,
+        "select credit.* from facts.credits as credit join stale_merchants as merchant"
+        " on merchant.merchant_id = credit.merchant_id and credit.event > merchant.after_event",
+        [],
+        "facts.credits",
+    )
+
+
+def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResult) -> None:
+    """Send the members through the kernel; what it finds waits in replay_findings."""
+    # Numba is imported here, by who needs it, and not with the command line.
+    from pipelines import chunks
+
+    model = models.load("facts.movements")
+    _create(connection, "replay_entries", model.sql, model.bind(chunks.CODES))
+    members = connection.execute("from stale_members order by member").pl()
+    highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
+    assert highest is not None
+    places = chunks.places(*highest)
+    timezones = dict(connection.execute("select merchant_id, timezone from settings.merchants").fetchall())
+    connection.execute("drop table if exists temp.replay_findings")
+    for chunk in _in_chunks(connection, members):
+        replayed = chunks.replay(chunk, members, places, timezones)
+        promises.check(facts.Movements, replayed.movements, "facts.movements")
+        _append(connection, "facts.movements", replayed.movements)
+        _append(connection, "replay_findings", replayed.findings)
+        result.accounts += replayed.accounts
+        result.entries += chunk.height
+        result.movements += replayed.movements.height
+    result.members = members.height
+
+
+def _in_chunks(connection: duckdb.DuckDBPyConnection, members: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Whole members at a time, their entries account after account in the order of rule 1."""
+    before = members["entries"].cum_sum() - members["entries"]
+    bounds = members.group_by(chunk=before // CHUNK_ENTRIES).agg(
+        first=pl.col("member").min(), last=pl.col("member").max()
+    )
+    for first, last in bounds.sort("first").select("first", "last").iter_rows():
+        yield connection.execute(
+            "from replay_entries where member between $1 and $2"
+            " order by member, balance_type, occurred_at, place, entry_id",
+            [first, last],
+        ).pl()
+
+
+def _insert_findings(connection: duckdb.DuckDBPyConnection) -> int:
+    rows = connection.execute(models.load("facts.findings").sql).pl()
+    _append(connection, "facts.findings", promises.check(facts.Findings, rows, "facts.findings"))
+    return rows.height
+
+
+def _update_daily_totals(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add what the members come to now, take away what they came to before. Other members are not looked at."""
+    _create(
+        connection,
+        "changed_totals",
+        f"from ({models.load('facts.daily_totals').sql}) union all by name"
+        f" select * replace (-amount as amount, -movements as movements) from former_totals",
+    )
+    on_changed_days = "(merchant_id, day) in (select merchant_id, day from changed_totals)"
+    _create(
+        connection,
+        "new_totals",
+        f"select * exclude (amount, movements), sum(amount)::decimal(18, 4) as amount,"
+        f" sum(movements)::bigint as movements"
+        f" from (from changed_totals union all by name from facts.daily_totals where {on_changed_days})"
+        f" group by all having sum(movements) <> 0",
+    )
+    connection.execute(f"delete from facts.daily_totals where {on_changed_days}")
+    connection.execute("insert into facts.daily_totals by name from new_totals")
+    promises.validate(
+        connection,
+        facts.DailyTotals,
+        f"select * from facts.daily_totals where {on_changed_days}",
+        [],
+        "facts.daily_totals",
+    )
+
+
+def _remember(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("delete from facts.replayed where merchant_id in (select merchant_id from stale_merchants)")
+    connection.execute("insert into facts.replayed by name select * exclude (after_event) from stale_merchants")
+
+
+def _hold_invariants(connection: duckdb.DuckDBPyConnection) -> list[InvariantResult]:
+    results = []
+    for model in models.load_all("invariants"):
+        result = _checked(connection, model)
+        if not result.holds:
+            raise BrokenInvariantError(result)
+        results.append(result)
+    return results
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> InvariantResult:
+    broken = connection.execute(f"from ({model.sql}) limit {FIRST_ROWS}").pl()
+    return InvariantResult(model.name.partition(".")[2], model.summary, broken.to_dicts())
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection, name: str, select: str, parameters: dict[str, Any] | None = None
+) -> None:
+    connection.execute(f"create or replace temp table {name} as {select}", parameters)
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    connection.register("_rows", rows.to_arrow())
+    if table in _SCRATCH:
+        connection.execute(f"create temp table if not exists {table} as from _rows limit 0")
+    connection.execute(f"insert into {table} by name from _rows")
+    connection.unregister("_rows")
+
+
+def _column(connection: duckdb.DuckDBPyConnection, select: str) -> list[Any]:
+    return [value for (value,) in connection.execute(select).fetchall()]

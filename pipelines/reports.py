@@ -1,0 +1,99 @@
+"""Building the report tables: for the periods at hand, rows replaced, checked, and counted.
+
+What the rows are is in sql/reports, what they promise in schemas/reports. Nothing here knows of Dagster or Excel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipelines import models, promises
+from schemas import reports
+from schemas.table import MONEY_SCALE, Table, create_statement
+
+PREVIEW_ROWS = 10
+CHECKS = "reports.checks"
+SAID_TIES = 3
+
+
+@dataclass(frozen=True)
+class Built:
+    """A report table's rows of the periods at hand: how many, and the first of them."""
+
+    name: str
+    rows: int
+    preview: pl.DataFrame
+
+
+def names() -> list[str]:
+    """The report tables, each after those that it reads."""
+    reads = {
+        model.name: [table for table in model.reads if table.startswith("reports.")]
+        for model in models.load_all("reports")
+    }
+    return list(TopologicalSorter(reads).static_order())
+
+
+def promise_of(name: str) -> type[Table]:
+    """The schema of a report table: `reports.credits_created` promises `CreditsCreated`."""
+    promise: type[Table] = getattr(reports, name.removeprefix("reports.").title().replace("_", ""))
+    return promise
+
+
+def build(connection: duckdb.DuckDBPyConnection, name: str) -> Built:
+    """Replace the rows of `name` that belong to settings.periods. Call it in a transaction: a broken promise raises.
+
+    Raises BrokenPromiseError; the former rows are back when the caller has rolled back. Of reports.checks also where
+    something does not tie: such a workbook is never written.
+    """
+    promise = promise_of(name)
+    connection.execute(create_statement(name, promise))
+    # A period is kept as of one instant only: an interim report gives way to the next, and to the final one.
+    connection.execute(
+        f"delete from {name} where (merchant_id, split_part(period, '@', 1)) in"  # noqa: S608 - names of ours
+        " (select merchant_id, split_part(period, '@', 1) from settings.periods)"
+    )
+    connection.execute(f"insert into {name} by name {models.load(name).sql}")
+    rows = promises.validate(connection, promise, _rows_of(name), [], name)
+    if name == CHECKS:
+        _hold_ties(connection)
+    preview = connection.execute(f"{_rows_of(name)} limit {PREVIEW_ROWS}").pl()
+    return Built(name, rows, preview)
+
+
+def read(connection: duckdb.DuckDBPyConnection, name: str, merchant_id: str, period: str) -> pl.DataFrame:
+    """The rows of one merchant and period, in the order of the sheet, without those two columns."""
+    order = "position, unit" if "position" in promise_of(name).to_schema().columns else "all"
+    return connection.execute(
+        f"select * exclude (merchant_id, period) from {name}"  # noqa: S608 - names of ours
+        f" where merchant_id = $1 and period = $2 order by {order}",
+        [merchant_id, period],
+    ).pl()
+
+
+def _hold_ties(connection: duckdb.DuckDBPyConnection) -> None:
+    broken = connection.execute(f"{_rows_of(CHECKS)} where not ties order by merchant_id, period, unit, position").pl()
+    said = [
+        f"{row['merchant_id']}, {row['period']}: {row['side']} is {_shown(row, 'amount')}, but {row['other_side']} is"
+        f" {_shown(row, 'other_amount')}, which is {_shown(row, 'difference')}"
+        f" {'more' if row['difference'] < 0 else 'less'}"
+        for row in broken.head(SAID_TIES).iter_rows(named=True)
+    ]
+    more = [f"and {broken.height - SAID_TIES:,} more that do not tie"] if broken.height > SAID_TIES else []
+    promises.hold(broken.is_empty(), "; ".join([*said, *more]))
+
+
+def _shown(row: Mapping[str, Any], column: str) -> str:
+    """The amount with its unit's decimals, and more where it has more than it may; a difference without its sign."""
+    amount = abs(row[column]) if column == "difference" else row[column]
+    whole, _, places = f"{amount:,.{MONEY_SCALE}f}".partition(".")
+    places = places[: row["decimals"]] + places[row["decimals"] :].rstrip("0")
+    return f"{whole}{'.' if places else ''}{places} {row['unit']}"
+
+
+def _rows_of(name: str) -> str:
+    return f"select * from {name} semi join settings.periods using (merchant_id, period)"  # noqa: S608 - names of ours

@@ -1,0 +1,103 @@
+"""Running a job from the command line, on the home's own Dagster instance, so that the run shows in its UI."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from pipelines.resources import Voice, voice
+from pipelines.settings import Home
+
+INSTANCE_SETTINGS = """\
+telemetry:
+  enabled: false
+# No dialogue that asks for an e-mail address.
+nux:
+  enabled: false
+"""
+
+
+class RunFailedError(Exception):
+    """The run's failure, as its reader should see it."""
+
+
+@contextmanager
+def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The home's Dagster instance, made where there is none yet."""
+    prepare_instance(home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def prepare_instance(home: Home) -> None:
+    """Make the home's Dagster folder, and this process use it."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    settings = home.dagster / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text(INSTANCE_SETTINGS, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+
+
+def run(
+    home: Home,
+    job: str,
+    *,
+    speaks: Voice,
+    resource: Mapping[str, Any],
+    months: Sequence[str] = (),
+    ops: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Run `job` in this process; the metadata of what it materialised or observed, by asset key.
+
+    `resource` is the configuration of the rollforward resource, `months` the first and last partition key.
+    Raises RunFailedError with what is meant for people.
+    """
+    from pipelines.definitions import defs
+
+    # The console is for people: what a run did is in its events, and those are kept by the instance.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    config: dict[str, Any] = {
+        "resources": {"rollforward": {"config": {"home": str(home.path), **resource}}},
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+    }
+    if ops:
+        config["ops"] = ops
+    tags = {ASSET_PARTITION_RANGE_START_TAG: months[0], ASSET_PARTITION_RANGE_END_TAG: months[-1]} if months else {}
+    token = voice.set(speaks)
+    try:
+        with instance_of(home) as instance:
+            result = defs.resolve_job_def(job).execute_in_process(
+                instance=instance, run_config=config, tags=tags, raise_on_error=False
+            )
+    finally:
+        voice.reset(token)
+    if not result.success:
+        raise RunFailedError(_what_failed(result))
+    told: dict[str, dict[str, Any]] = {}
+    for event in result.all_events:
+        for kind in ("materialization", "asset_observation"):
+            if (said := getattr(event.event_specific_data, kind, None)) is not None:
+                told[said.asset_key.to_user_string()] = {name: value.value for name, value in said.metadata.items()}
+    return told
+
+
+def _what_failed(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data and failure.user_failure_data.description:
+                return str(failure.user_failure_data.description)
+            if failure.error:
+                cause = failure.error.cause or failure.error
+                return f"{event.step_key}: {cause.message.strip()} (a defect: please report it; run {result.run_id})"
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None)
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            return str(error.message).removeprefix("dagster._core.definitions.events.Failure: ").strip()
+    return f"The run failed; open it in the UI: rollforward ui, run {result.run_id}."

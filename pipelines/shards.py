@@ -1,0 +1,253 @@
+"""A shard: the ledger file of some merchants, its lock, and its copy for readers.
+
+The kernel holds the lock, so that it is free the moment its process is gone, however it went. Only the holder opens
+the ledger; everyone else reads the copy. What is in the ledger is not known here, only that its tables exist.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import duckdb
+import polars as pl
+
+from pipelines import clock, grammar
+from pipelines.settings import Home, Merchant, currency_decimals
+from schemas import facts, ledger
+from schemas.table import create_statement
+
+Say = Callable[[str], None]
+
+_LEDGER_TABLES = {
+    "ledger.entries": ledger.Entries,
+    "ledger.members": ledger.Members,
+    "ledger.files": ledger.Files,
+    "ledger.rejected_rows": ledger.RejectedRows,
+    "ledger.published": ledger.Published,
+    "ledger.landing": ledger.Landing,
+    "ledger.readings": ledger.Readings,
+    "facts.credits": facts.Credits,
+    "facts.movements": facts.Movements,
+    "facts.findings": facts.Findings,
+    "facts.daily_totals": facts.DailyTotals,
+    "facts.replayed": facts.Replayed,
+}
+NAME_AND_EMAIL = """
+create or replace temp macro name_and_email(name, email) as
+  if(name is null or email is null, coalesce(name, email), name || ' <' || email || '>')
+"""
+LOCK_POLL_S = 0.1
+MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 3 * 2**30
+
+
+class LedgerUnavailableError(Exception):
+    """The ledger cannot be opened, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open shard. `connection` is the only one to its ledger anywhere."""
+
+    home: Home
+    name: str
+    merchants: Mapping[str, Merchant]
+    connection: duckdb.DuckDBPyConnection
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for temporary files, emptied at every opening."""
+        return self.home.ledgers / f"{self.name}.scratch"
+
+
+def by_shard(merchants: Mapping[str, Merchant]) -> dict[str, dict[str, Merchant]]:
+    """The merchants of each shard."""
+    shards: dict[str, dict[str, Merchant]] = {}
+    for merchant in merchants.values():
+        shards.setdefault(merchant.shard, {})[merchant.id] = merchant
+    return dict(sorted(shards.items()))
+
+
+def ledger_path(home: Home, name: str) -> Path:
+    """The ledger file of a shard."""
+    return home.ledgers / f"{name}.duckdb"
+
+
+def read_copy_path(home: Home, name: str) -> Path:
+    """The copy of a shard's ledger that readers open."""
+    return home.ledgers / f"{name}-read.duckdb"
+
+
+@contextmanager
+def open_shard(
+    home: Home, name: str, merchants: Mapping[str, Merchant], *, wait_s: float = 600.0, say: Say = print
+) -> Iterator[Shard]:
+    """The shard, locked for as long as the context lasts; leaves a fresh copy for readers behind.
+
+    Raises LedgerUnavailableError where another run still holds it after `wait_s` seconds, or where its file cannot
+    be opened.
+    """
+    with lock(home, name, wait_s=wait_s, say=say):
+        with open_file(home, name, ledger_path(home, name), merchants) as shard:
+            yield shard
+        refresh_read_copy(home, name)
+
+
+@contextmanager
+def open_file(home: Home, name: str, path: Path, merchants: Mapping[str, Merchant]) -> Iterator[Shard]:
+    """A ledger file of the shard `name`, whose lock the caller holds; whole in its file when the context ends well."""
+    scratch = home.ledgers / f"{name}.scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    connection = _connect(path, scratch)
+    try:
+        prepare(connection, merchants, scratch)
+        yield Shard(home, name, merchants, connection)
+        connection.execute("checkpoint")
+    finally:
+        connection.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merchant], scratch: Path | None = None
+) -> None:
+    """Everything that queries count on: tables, functions, the merchants' settings, an empty staging database."""
+    connection.execute("set TimeZone = 'UTC'")
+    clock.register(connection)
+    grammar.register(connection)
+    connection.execute(NAME_AND_EMAIL)
+    attach(connection, str(scratch / "staging.duckdb") if scratch else ":memory:", "staging")
+    for schema in ("ledger", "facts", "reports"):
+        connection.execute(f"create schema if not exists {schema}")
+    for table, promise in _LEDGER_TABLES.items():
+        connection.execute(create_statement(table, promise))
+    tell_settings(connection, merchants)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: str, name: str, *, read_only: bool = False) -> None:
+    """Attach a database file, whatever characters its path has: ATTACH takes no parameters, so it is quoted."""
+    quoted = path.replace("'", "''")
+    connection.execute(f"attach '{quoted}' as {name}{' (read_only)' if read_only else ''}")
+
+
+def tell_settings(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merchant]) -> None:
+    """Fill the settings database with what queries need to know of the merchants."""
+    connection.execute("attach if not exists ':memory:' as settings")
+    told = pl.DataFrame(
+        [
+            {
+                "merchant_id": merchant.id,
+                "name": merchant.name,
+                "label": merchant.label,
+                "timezone": merchant.timezone,
+                "currency": merchant.currency,
+                "currency_decimals": currency_decimals(merchant.currency),
+                "draw_order": merchant.draw_order,
+                "refund_grace_days": merchant.refund_grace_days,
+                "complete_through": merchant.complete_through,
+            }
+            for merchant in merchants.values()
+        ]
+    )
+    units = pl.DataFrame(
+        [
+            {"merchant_id": merchant.id, "balance_type": name, "unit": unit, "decimals": decimals}
+            for merchant in merchants.values()
+            for name, (unit, decimals) in merchant.units.items()
+        ]
+    )
+    for name, frame in (("merchants", told), ("balance_types", units)):
+        connection.register("_told", frame.to_arrow())
+        connection.execute(f"create or replace table settings.{name} as from _told")
+        connection.unregister("_told")
+
+
+def _connect(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
+    existed = path.exists()
+    try:
+        connection = duckdb.connect(
+            str(path),
+            config={
+                "threads": str(len(os.sched_getaffinity(0))),
+                "memory_limit": f"{_memory_limit_bytes() // 2**20}MiB",
+                "temp_directory": str(scratch / "spill"),
+                "preserve_insertion_order": "true",
+                # Every run ends with a checkpoint; one after each file would write the same blocks again and again.
+                "checkpoint_threshold": "4GB",
+            },
+        )
+        connection.execute("select count(*) from duckdb_tables()").fetchone()
+        return connection
+    except duckdb.Error as problem:
+        if not existed:
+            raise LedgerUnavailableError(f"The ledger {path} cannot be created: {_first_line(problem)}.") from None
+        raise LedgerUnavailableError(
+            f"The ledger {path} cannot be opened ({_first_line(problem)}). Nothing is lost: the archive and the journal"
+            " hold all of it. Run `rollforward rebuild` to make the ledger again from them."
+        ) from None
+
+
+def _memory_limit_bytes() -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    container = Path("/sys/fs/cgroup/memory.max")
+    if container.is_file() and (told := container.read_text().strip()).isdigit():
+        machine = min(machine, int(told))
+    return min(int(machine * MEMORY_SHARE), MEMORY_MOST_BYTES)
+
+
+@contextmanager
+def lock(home: Home, name: str, *, wait_s: float, say: Say) -> Iterator[None]:
+    """The shard's lock, which is gone the moment this process is.
+
+    Raises LedgerUnavailableError after `wait_s` seconds of waiting for whoever holds it.
+    """
+    home.ledgers.mkdir(parents=True, exist_ok=True)
+    path = home.ledgers / f"{name}.lock"
+    with path.open("a+") as file:
+        _wait_for(file, path, name, wait_s, say)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{Path(sys.argv[0]).name or 'python'} (process {os.getpid()})")
+        file.flush()
+        yield
+
+
+def _wait_for(file: TextIO, path: Path, name: str, wait_s: float, say: Say) -> None:
+    until = time.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            holder = path.read_text(errors="replace").strip() or "another run"
+        if time.monotonic() >= until:
+            raise LedgerUnavailableError(
+                f'The ledger "{name}" is still in use by {holder}, after waiting {wait_s:.0f} s. Wait for that'
+                " run to end, or stop it, and start again; --wait SECONDS waits longer."
+            )
+        if not told:
+            say(f'Waiting for the ledger "{name}": in use by {holder}.')
+            told = True
+        time.sleep(LOCK_POLL_S)
+
+
+def refresh_read_copy(home: Home, name: str) -> None:
+    """Put a copy of the ledger, as it now is, where readers open it."""
+    source, copy = ledger_path(home, name), read_copy_path(home, name)
+    if copy.exists() and copy.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+        return
+    beside = copy.with_name(f".{copy.name}.tmp")
+    shutil.copy2(source, beside)
+    beside.replace(copy)
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).splitlines()[0].rstrip(".")

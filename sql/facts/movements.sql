@@ -1,0 +1,130 @@
+-- Entries as the kernel takes them, to make movements of: one row per entry of a member to replay.
+--
+-- What the kernel cannot see within an account is settled here: which account an entry belongs to, whose credit it
+-- names, which redemption it gives back, and its place among the entries of the same instant. Credits and redemptions
+-- are numbered; a credit's number is also its rank among credits of the same priority and expiry.
+with mine as not materialized (
+  select
+    entries.* exclude (redemption_id),
+    case when entries.entry_type in ('redeemed', 'refunded') then entries.redemption_id end as redemption_id,
+    member.member
+  from ledger.entries as entries
+  join stale_members as member
+    on member.merchant_id = entries.merchant_id and member.member_id = entries.member_id
+),
+
+credits as materialized (
+  select *, row_number() over () - 1 as number
+  from (
+    select merchant_id, credit_id, member_id, balance_type
+    from facts.credits
+    where
+      (merchant_id, member_id) in (select merchant_id, member_id from stale_members)
+      or (merchant_id, credit_id) in (
+        select merchant_id, credit_id from mine where entry_type not in ('opening', 'created', 'transferred_in')
+      )
+    order by issued_at, credit_id
+  )
+),
+
+redemptions as materialized (
+  select
+    redeemed.merchant_id,
+    redeemed.redemption_id,
+    redeemed.member_id,
+    redeemed.occurred_at,
+    coalesce(
+      redeemed.balance_type, if(credit.member_id = redeemed.member_id, credit.balance_type, null), 'default'
+    ) as balance_type,
+    row_number() over () - 1 as number
+  from ledger.entries as redeemed
+  left join credits as credit
+    on credit.merchant_id = redeemed.merchant_id and credit.credit_id = redeemed.credit_id
+  where
+    redeemed.entry_type = 'redeemed'
+    and (redeemed.merchant_id, redeemed.redemption_id) in (
+      select merchant_id, redemption_id from mine where entry_type = 'refunded'
+    )
+),
+
+resolved as (
+  select
+    mine.member,
+    mine.merchant_id,
+    coalesce(
+      mine.balance_type,
+      if(credit.member_id = mine.member_id, credit.balance_type, null),
+      if(mine.entry_type = 'refunded' and redemption.member_id = mine.member_id, redemption.balance_type, null),
+      'default'
+    ) as account,
+    mine.entry_id,
+    mine.entry_type,
+    mine.occurred_at,
+    mine.amount,
+    mine.credit_id,
+    mine.redemption_id,
+    mine.priority,
+    mine.expires_at,
+    credit.number as credit,
+    credit.member_id = mine.member_id and credit.balance_type = account as owns_credit,
+    redemption.number as redemption,
+    redemption.member_id = mine.member_id and redemption.balance_type = account as had_redemption,
+    redemption.occurred_at = mine.occurred_at as redeemed_now
+  from mine
+  left join credits as credit on credit.merchant_id = mine.merchant_id and credit.credit_id = mine.credit_id
+  left join redemptions as redemption
+    on redemption.merchant_id = mine.merchant_id and redemption.redemption_id = mine.redemption_id
+)
+
+select
+  resolved.member,
+  resolved.account as balance_type,
+  kind.unit,
+  kind.decimals,
+  resolved.entry_id,
+  resolved.entry_type,
+  resolved.credit_id,
+  resolved.redemption_id,
+  epoch_us(resolved.occurred_at) as occurred_at,
+  case resolved.entry_type
+    when 'opening' then 1
+    when 'created' then 1
+    when 'transferred_in' then 1
+    when 'expiry_changed' then 2
+    when 'refunded' then if(coalesce(resolved.redeemed_now, false), 5, 3)
+    when 'redeemed' then 4
+    when 'deducted' then 6
+    when 'transferred_out' then 7
+    when 'reversed' then 8
+    else 9
+  end as place,
+  (resolved.amount * 10000)::bigint as amount,
+  coalesce(epoch_us(resolved.expires_at), $never::bigint) as expires_at,
+  resolved.priority,
+  case
+    when resolved.credit_id is null then $none::bigint
+    when resolved.credit is null then $unknown::bigint
+    when resolved.owns_credit then resolved.credit
+    else $none::bigint
+  end as credit,
+  coalesce(if(resolved.had_redemption, resolved.redemption, null), $none::bigint) as redemption,
+  case
+    when (resolved.amount * 10000)::bigint % (10 ** (4 - kind.decimals))::bigint <> 0 then $wrong_unit::tinyint
+    when not resolved.owns_credit then $other_account::tinyint
+    else $free::tinyint
+  end as barred,
+  -- 23:59:59 of the local day, so many days after the refund's.
+  case
+    when resolved.entry_type = 'refunded' and merchant.refund_grace_days > 0 then utc_micros(
+      (local_micros(epoch_us(resolved.occurred_at), merchant.timezone) // 86400000000 + merchant.refund_grace_days + 1)
+      * 86400000000
+      - 1000000,
+      merchant.timezone
+    )
+    else $none::bigint
+  end as grace,
+  merchant.draw_order = 'oldest_first' as oldest_first
+from resolved
+join settings.merchants as merchant on merchant.merchant_id = resolved.merchant_id
+left join settings.balance_types as kind
+  on kind.merchant_id = resolved.merchant_id and kind.balance_type = resolved.account

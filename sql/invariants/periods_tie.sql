@@ -1,0 +1,54 @@
+-- Each day takes its opening balance to its closing balance by its movements: one row per day and type where not.
+--
+-- Balances are carried forward by facts.daily_totals. A period's closing is the next one's opening if each day of it
+-- is what the movements of that day come to, each type with its sign.
+with days as (
+  select distinct movement.merchant_id, movement.day
+  from facts.movements as movement
+  semi join stale_members as member
+    on member.merchant_id = movement.merchant_id and member.member_id = movement.member_id
+),
+
+moved as (
+  select
+    merchant_id,
+    day,
+    balance_type,
+    unit,
+    movement_type,
+    sum(
+      case
+        when movement_type in ('opening', 'created', 'refunded', 'transferred_in') then amount
+        when movement_type in ('redeemed', 'expired', 'deducted', 'reversed', 'transferred_out') then -amount
+        else 0
+      end
+    ) as amount,
+    sum(signed_amount) as signed_amount,
+    count(*) as movements
+  from facts.movements
+  semi join days using (merchant_id, day)
+  group by all
+),
+
+carried as (
+  select merchant_id, day, balance_type, unit, movement_type, sum(amount) as amount, sum(movements) as movements
+  from facts.daily_totals
+  semi join days using (merchant_id, day)
+  group by all
+)
+
+select
+  merchant_id,
+  day,
+  balance_type,
+  unit,
+  movement_type,
+  moved.amount as moved,
+  moved.signed_amount as moved_signed,
+  carried.amount as carried_forward
+from moved
+full join carried using (merchant_id, day, balance_type, unit, movement_type)
+where
+  moved.amount is distinct from carried.amount
+  or moved.signed_amount is distinct from moved.amount
+  or moved.movements is distinct from carried.movements

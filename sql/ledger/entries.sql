@@ -1,0 +1,35 @@
+-- Accepted rows of an entries file as ledger entries: one row per entry.
+select
+  $merchant_id as merchant_id,
+  entry_id,
+  entry_type,
+  occurred_at,
+  $recorded_at as recorded_at,
+  member_id,
+  balance_type,
+  amount,
+  credit_id,
+  redemption_id,
+  transfer_id,
+  batch_id,
+  credit_type,
+  reason,
+  reason_details,
+  internal_note,
+  creator_name,
+  creator_email,
+  approved_by,
+  location,
+  priority,
+  expires_at,
+  issued_at,
+  original_amount,
+  system,
+  null::varchar as operation_id,
+  $source_file as source_file,
+  source_row,
+  content_hash,
+  $event::bigint as event
+from staging.entries
+where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
+order by source_row

@@ -1,0 +1,64 @@
+"""Running Rollforward as its users do: the command, in a process of its own, on a home of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.settings import find_home
+from pipelines.shards import ledger_path
+
+COMMAND = [sys.executable, "-m", "pipelines.cli"]
+# What may differ between two ledgers of the same files: when and by which run something was noted.
+WHEN = "recorded_at", "rejected_at", "run_id", "newest_recorded_at"
+TABLES = (
+    *("ledger.entries", "ledger.members", "ledger.files", "ledger.rejected_rows", "ledger.published"),
+    *("facts.credits", "facts.movements", "facts.findings", "facts.daily_totals"),
+)
+
+
+def environment() -> dict[str, str]:
+    """Ours, with warnings as warnings: other people's code warns in its own process as it likes."""
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONWARNINGS", "DAGSTER_HOME"}}
+
+
+def rollforward(home: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command and expect it to end with `status`."""
+    done = subprocess.run(
+        [*COMMAND, "--home", str(home), *arguments], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def start(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the command in the background."""
+    return subprocess.Popen(
+        [*COMMAND, "--home", str(home), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+
+
+def content(home: Path, shard: str = "main") -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the ledger, but for when they were noted."""
+    with duckdb.connect(str(ledger_path(find_home(home), shard)), read_only=True) as connection:
+        told = {}
+        for table in TABLES:
+            columns = [column for column in connection.table(table).columns if column not in WHEN]
+            told[table] = sorted(
+                connection.execute(f"select {', '.join(columns)} from {table}").fetchall(),
+                key=lambda row: tuple(str(value) for value in row),
+            )
+        return told
+
+
+def workbooks(home: Path) -> dict[str, bytes]:
+    """Every workbook's bytes, by its name below reports/."""
+    folder = home / "reports"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.xlsx"))}

@@ -1,0 +1,182 @@
+"""The command line as people and scripts meet it: what stands on stdout, what on stderr, and the exit code."""
+
+import json
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.listings import FORMULA_BEGINNINGS
+from tests.processes import COMMAND, content, environment, rollforward, workbooks
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the sample, and its workbooks of June."""
+    home = tmp_path_factory.mktemp("cli") / "home"
+    rollforward(home, "sample", "--entries", "3000")
+    rollforward(home, "report", "--month", "2026-06")
+    return home
+
+
+def test_help_answers_without_loading_anything_heavy() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND[1:], "--help"], capture_output=True, text=True, check=True
+    ).stderr
+    for heavy in ("dagster", "polars", "duckdb", "pandera", "numba", "xlsxwriter"):
+        assert f" {heavy}\n" not in loaded, heavy
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("sample", "ingest", "report", "rejects", "balances", "history", "rebuild", "ui"):
+        done = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)
+        assert "--home" in done.stdout
+        assert "--json" in done.stdout
+
+
+def test_report_prints_the_path_of_each_workbook_and_nothing_else_on_stdout(reported: Path) -> None:
+    lines = rollforward(reported, "report", "--month", "2026-06").stdout.splitlines()
+    assert [Path(line).name for line in lines] == [
+        "credits-green-acres-2026-06.xlsx",
+        "credits-harbor-gym-2026-06.xlsx",
+        "credits-kiwi-grocer-2026-06.xlsx",
+    ]
+    assert all(Path(line).is_file() for line in lines)
+
+
+def test_the_same_report_again_changes_nothing(reported: Path) -> None:
+    ledger, books = content(reported), workbooks(reported)
+    told = json.loads(rollforward(reported, "--json", "report", "--month", "2026-06").stdout)
+    assert [workbook["outcome"] for workbook in told] == ["unchanged"] * 3
+    assert content(reported) == ledger
+    assert workbooks(reported) == books
+
+
+def test_json_totals_are_decimals_as_text(reported: Path) -> None:
+    (told,) = json.loads(
+        rollforward(reported, "report", "--json", "--month", "2026-06", "--merchant", "harbor-gym").stdout
+    )
+    totals = told["totals"]["USD"]
+    change = (
+        Decimal(totals["total_credit_created"])
+        + Decimal(totals["total_credit_redemption_refunded"])
+        - Decimal(totals["total_credit_redeemed"])
+        - Decimal(totals["total_credit_expired"])
+    )
+    assert change == Decimal(totals["total_credit_change"])
+    assert told["merchant_id"] == "harbor-gym"
+
+
+def test_free_dates_write_an_interim_workbook_and_keep_no_report_rows(reported: Path) -> None:
+    def kept() -> list[tuple[str]]:
+        with duckdb.connect(str(reported / "ledgers/main-read.duckdb"), read_only=True) as connection:
+            return connection.execute("select distinct period from reports.credits_created order by 1").fetchall()
+
+    before = kept()
+    (line,) = rollforward(
+        *(reported, "report", "--start", "2026-05-12", "--end", "2026-06-11"),
+        *("--as-of", "2026-06-11", "--merchant", "green-acres"),
+    ).stdout.splitlines()
+    assert Path(line).name == "credits-green-acres-2026-05-12_2026-06-11@20260612T040000Z.xlsx"
+    assert kept() == before
+
+
+def test_a_file_of_a_day_is_reported_row_by_row(reported: Path, tmp_path: Path) -> None:
+    rollforward(reported, "rebuild")  # a home of its own would take longer
+    landing = reported / "landing/green-acres/entries/zz-late.csv"
+    landing.write_text(
+        "entry_id,entry_type,occurred_at,member_id,amount\n"
+        "late-1,created,2026-06-11T09:00:00,ga-m-000001,5.00\n"
+        "late-2,created,2026-06-12T09:00:00,ga-m-000001,5.001\n"
+    )
+    done = rollforward(reported, "ingest")
+    assert "green-acres/entries/zz-late.csv: 2 read, 1 accepted, 0 duplicates, 1 rejected" in done.stdout
+    said = rollforward(reported, "rejects").stdout
+    assert 'landing/green-acres/entries/zz-late.csv, row 3: amount "5.001" has 3 decimals, USD has 2' in said
+    report = rollforward(reported, "report", "--month", "2026-06", "--merchant", "green-acres")
+    assert report.stdout.strip().endswith("credits-green-acres-2026-06-v2.xlsx")
+    assert "(+5.0000)" in report.stderr or "(+5.00)" in report.stderr
+
+
+def test_balances_and_history_agree_with_the_movements(reported: Path) -> None:
+    balances = json.loads(rollforward(reported, "--json", "balances", "--member", "ga-m-000006").stdout)
+    history = json.loads(rollforward(reported, "--json", "history", "ga-m-000006").stdout)
+    last = {row["balance_type"]: row["balance"] for row in history}
+    assert {row["balance_type"]: row["balance"] for row in balances} == last
+    assert all(isinstance(row["balance"], str) for row in balances)
+
+
+def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Path) -> None:
+    table, book = tmp_path / "balances.csv", tmp_path / "balances.xlsx"
+    rollforward(reported, "balances", "--csv", str(table), "--xlsx", str(book))
+    assert book.stat().st_size > 0
+    for line in table.read_text().splitlines()[1:]:
+        assert not line.split(",")[2].startswith(FORMULA_BEGINNINGS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("report",), 2, "--month"),
+        (("report", "--month", "2026-13"), 2, "is not a month"),
+        (("report", "--month", "2026-06", "--to", "2026-05"), 2, "is before"),
+        (("report", "--start", "2026-06-02", "--end", "2026-06-01"), 1, "before it starts"),
+        (("report", "--month", "2199-01"), 1, "is not after that"),
+        (("report", "--month", "2026-06", "--as-of", "2199-01-01"), 1, "has not come yet"),
+        (("report", "--month", "2026-06", "--merchant", "nobody"), 1, 'merchant "nobody" is not declared'),
+        (("history", "nobody"), 1, 'No movement of member "nobody"'),
+        (("nonsense",), 2, "No such command"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    reported: Path, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = rollforward(reported, *arguments, status=status)
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
+    assert "rollforward sample" in rollforward(tmp_path / "empty", "ingest", status=1).stderr
+
+
+def test_a_ledger_that_is_no_ledger_can_be_rebuilt(reported: Path) -> None:
+    before, books = content(reported), workbooks(reported)
+    ledger = reported / "ledgers/main.duckdb"
+    ledger.write_bytes(b"not a ledger" * 1000)
+    assert "rollforward rebuild" in rollforward(reported, "ingest", status=1).stderr
+    rollforward(reported, "rebuild")
+    assert content(reported) == before
+    rollforward(reported, "report", "--month", "2026-06")
+    assert workbooks(reported) == books
+
+
+def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported: Path) -> None:
+    hold = (
+        "import sys, time; from pipelines import shards, settings\n"
+        "home = settings.find_home(sys.argv[1])\n"
+        "with shards.lock(home, 'main', wait_s=1, say=print):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(reported)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        started = time.monotonic()
+        said = rollforward(reported, "ingest", "--wait", "1", status=1).stderr
+        assert f"process {holder.pid}" in said
+        assert "--wait" in said
+        assert time.monotonic() - started < 60
+    finally:
+        holder.kill()
+        holder.wait()
+    rollforward(reported, "ingest")

@@ -1,0 +1,144 @@
+"""The fast replay against the slow plain oracle, on random ledgers: the same movements and findings, always.
+
+However the entries arrive (all at once, in any order, a few at a time) and wherever their merchants' ledgers are.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines import shards
+from pipelines.settings import BalanceType, Merchant
+from tests import oracle
+from tests.ledgers import Ledger, insert, open_ledger
+from tests.oracle import Policy
+from tests.random_ledgers import Entry, ledgers
+
+Row = Mapping[str, Any]
+Arrivals = Sequence[Sequence[Entry]]
+
+EXAMPLES = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TABLES = (
+    "ledger.entries",
+    *(f"facts.{name}" for name in ("credits", "movements", "findings", "daily_totals", "replayed")),
+)
+
+
+@EXAMPLES
+@given(ledgers())
+def test_all_entries_at_once_give_what_the_oracle_says(drawn: tuple[list[Entry], dict[str, Policy]]) -> None:
+    entries, policies = drawn
+    assert_replayed(replay_in_turn([entries], policies), oracle.replay(entries, policies))
+
+
+@EXAMPLES
+@given(ledgers(), st.randoms(use_true_random=False), st.integers(2, 5))
+def test_any_order_of_arrival_gives_what_the_oracle_says(
+    drawn: tuple[list[Entry], dict[str, Policy]], shuffle: random.Random, times: int
+) -> None:
+    entries, policies = drawn
+    arriving = list(entries)
+    shuffle.shuffle(arriving)
+    arrivals = [arriving[at::times] for at in range(times)]
+    assert_replayed(replay_in_turn(arrivals, policies), oracle.replay(entries, policies))
+
+
+@EXAMPLES
+@given(ledgers())
+def test_merchants_in_shards_of_their_own_give_what_the_oracle_says(
+    drawn: tuple[list[Entry], dict[str, Policy]],
+) -> None:
+    entries, policies = drawn
+    movements: list[Row] = []
+    findings: list[Row] = []
+    for merchant_id, policy in policies.items():
+        own = [entry for entry in entries if entry["merchant_id"] == merchant_id]
+        moved, found = replay_in_turn([own], {merchant_id: policy})
+        movements += moved
+        findings += found
+    assert_replayed((movements, findings), oracle.replay(entries, policies))
+
+
+@EXAMPLES
+@given(ledgers(), ledgers())
+def test_a_changed_policy_replays_what_it_concerns(
+    drawn: tuple[list[Entry], dict[str, Policy]], other: tuple[list[Entry], dict[str, Policy]]
+) -> None:
+    """The draw order and grace of another world's merchants, once everything has been replayed under one's own."""
+    entries, policies = drawn
+    changed = {
+        merchant_id: replace(policy, draw_order=its.draw_order, refund_grace_days=its.refund_grace_days)
+        for (merchant_id, policy), its in zip(policies.items(), [*other[1].values()] * 2, strict=False)
+    }
+    replay_in_turn([entries], policies)
+    ledger = Ledger(_ledger().connection, {name: as_merchant(policy) for name, policy in changed.items()})
+    shards.tell_settings(ledger.connection, ledger.merchants)
+    ledger.replay()
+    assert_replayed((list(ledger.movements), list(ledger.findings)), oracle.replay(entries, changed))
+
+
+def replay_in_turn(arrivals: Arrivals, policies: Mapping[str, Policy]) -> tuple[list[Row], list[Row]]:
+    """Movements and findings after each of `arrivals` has been ingested and replayed in turn."""
+    connection = _ledger().connection
+    for table in TABLES:
+        connection.execute(f"delete from {table}")
+    ledger = Ledger(connection, {name: as_merchant(policy) for name, policy in policies.items()})
+    shards.tell_settings(connection, ledger.merchants)
+    for event, entries in enumerate(arrivals, start=1):
+        if entries:
+            insert(connection, entries, event=event)
+        ledger.replay()
+    return list(ledger.movements), list(ledger.findings)
+
+
+@cache
+def _ledger() -> Ledger:
+    """One ledger in memory for all examples: opening one takes longer than replaying one."""
+    return open_ledger()
+
+
+def as_merchant(policy: Policy) -> Merchant:
+    """The oracle's policy as merchants.toml would say it."""
+    return Merchant(
+        id=policy.merchant_id,
+        name=policy.merchant_id,
+        timezone=policy.timezone,
+        currency=policy.currency,
+        draw_order=policy.draw_order,
+        refund_grace_days=policy.refund_grace_days,
+        balance_types={
+            name: BalanceType(unit=unit, decimals=decimals)
+            for name, (unit, decimals) in policy.balance_types.items()
+            if name != "default"
+        },
+    )
+
+
+def assert_replayed(actual: tuple[Iterable[Row], Iterable[Row]], expected: tuple[list[Any], list[Any]]) -> None:
+    for ours, oracles in zip(actual, expected, strict=True):
+        columns = list(oracles[0]) if oracles else []
+        by = sorted(columns)
+
+        def told(rows: Iterable[Row], columns: Sequence[str] = by) -> list[tuple[str, ...]]:
+            return sorted(tuple(f"{name}={row[name]!s}" for name in columns) for row in map(_plain, rows))
+
+        assert told(ours) == told(oracles)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """Decimals and instants as both sides would write them."""
+    return {
+        name: value.quantize(Decimal("0.0001"))
+        if isinstance(value, Decimal)
+        else value.astimezone(UTC).isoformat()
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
+    }
