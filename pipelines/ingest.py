@@ -13,21 +13,26 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 
 from pipelines import models, promises, readers
 from pipelines.datasets import DATASETS, Dataset
-from pipelines.journal import Event, Journal, put_in_place
+from pipelines.journal import Event, Journal, make_folder, put_in_place
 from pipelines.settings import Home, Merchant
-from pipelines.shards import Say, Shard
+from pipelines.shards import LedgerUnavailableError, Say, Shard
 from schemas.ledger import Published
 from schemas.table import duckdb_columns
 
 KINDS = ("csv", "parquet", "jsonl", "xlsx")
 UNFINISHED_ENDINGS = (".part", ".tmp")
 COPY_BYTES = 8 * 2**20
+_STILL_OPEN = """
+  select source_row
+  from ledger.rejected_rows
+  where merchant_id = $merchant_id and event = $file_event and closed_event is null
+"""
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,10 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
     """Take every new file of the shard's merchants, in order of name; first whatever a former run left undone.
 
     With `retry`, or where a merchant's settings have changed, rows that were set aside are read again.
+    Raises LedgerUnavailableError as `recover` does, and BrokenPromiseError.
     """
     journal = Journal(shard.home)
-    result = IngestResult(files=recover(shard))
+    result = IngestResult(files=[_said(outcome, say) for outcome in recover(shard)])
     for merchant in shard.merchants.values():
         if retry or _reads_differently(shard, merchant):
             for content in _open_rejections(shard, merchant):
@@ -91,11 +97,22 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
 
 
 def recover(shard: Shard) -> list[FileOutcome]:
-    """Apply the journal's events that the ledger lacks, in order."""
+    """Apply the journal's events that the ledger lacks, in order.
+
+    Raises LedgerUnavailableError where it is the journal or the archive that lacks something.
+    """
     journal = Journal(shard.home)
     outcomes = []
     for merchant in shard.merchants.values():
-        for event in journal.missing(merchant.id, _known_events(shard, merchant.id)):
+        known = _known_events(shard, merchant.id)
+        if lost := known - {*journal.numbers(merchant.id)}:
+            # A new event would get the number of a lost one.
+            raise LedgerUnavailableError(
+                f'The ledger "{shard.name}" knows event {min(lost)} of {merchant.id}, which'
+                f" {shard.home.journal / merchant.id} lacks (and {len(lost) - 1:,} others). Put the journal back from a"
+                " backup."
+            )
+        for event in journal.missing(merchant.id, known):
             outcome = apply(shard, event)
             if outcome:
                 outcomes.append(outcome)
@@ -138,6 +155,7 @@ class _Reading:
             rows_read = self._keep_open_rows()
         self._model("staging", self.dataset.name, f"staging.{self.dataset.name}")
         self._model("ledger", f"{self.dataset.singular}_verdicts", "staging.verdicts")
+        self._model("ledger", "rejected_rows", "staging.rejected_rows")
         if not self.dataset.grows:
             self._model("ledger", self.dataset.name, "staging.newest")
         # All of staging is ready by now: a transaction writes to one database.
@@ -147,30 +165,36 @@ class _Reading:
                 self.sql.execute("select verdict, count(*) from staging.verdicts group by verdict").fetchall()
             )
             accepted, duplicates = counts.get("accepted", 0), counts.get("duplicate", 0)
-            if not self.again:
-                self._insert("ledger.rejected_rows")
+            kept = self._set_aside()
             self._close_rejections()
             outcome = _record_file(
                 self.shard, self.event, "retry" if self.again else "first",
                 rows_read, accepted, duplicates, rows_read - accepted - duplicates,
             )  # fmt: skip
-            kept = self._rows_set_aside()
             promises.hold(
-                self.again or outcome.rejected == kept,
+                outcome.rejected == kept,
                 f"{outcome.source_file}: {outcome.rejected} rows were rejected, {kept} of them were kept",
             )
-        for name in ("raw", "malformed", self.dataset.name, "verdicts", "newest"):
+        for name in ("raw", "malformed", self.dataset.name, "verdicts", "rejected_rows", "newest"):
             _drop(self.sql, name)
         return outcome
 
     def _read(self) -> int:
         """Fill staging.raw and staging.malformed; rows read, a file that cannot be read being one itself."""
         content = self.event.content
+        archived = self.shard.home.archive / content["sha256"]
+        if not archived.is_file():
+            raise LedgerUnavailableError(
+                f"{archived} is missing: it held {content['source_file']}, event {self.event.number} of"
+                f" {self.event.merchant_id}. Put it back from a backup."
+            )
         shape = readers.Shape(self.dataset.columns, self.dataset.required, frozenset(self.merchant.ignore_columns))
         try:
+            if content["kind"] not in KINDS:
+                raise _unknown_kind(content["kind"])
             return readers.read(
                 self.sql,
-                self.shard.home.archive / content["sha256"],
+                archived,
                 content["kind"],
                 shape,
                 encoding=self.merchant.encoding,
@@ -194,14 +218,14 @@ class _Reading:
 
     def _keep_open_rows(self) -> int:
         """Of what was read, only rows that are still set aside count; where the whole file was, all of them."""
-        still_open = (
-            "select source_row from ledger.rejected_rows"
-            " where merchant_id = $merchant_id and event = $file_event and closed_event is null"
-        )
         asked = {key: self.parameters[key] for key in ("merchant_id", "file_event")}
-        whole_file = self.sql.execute(f"from ({still_open}) where source_row = 0", asked).fetchone()
+        whole_file = self.sql.execute(f"from ({_STILL_OPEN}) where source_row = 0", asked).fetchone()
         for name in () if whole_file else ("raw", "malformed"):
-            self._replace_staged(name, f"select * from staging.{name} where source_row in ({still_open})", asked)
+            self._replace_staged(
+                name,
+                f"select * from staging.{name} where source_row in ({_STILL_OPEN})",  # noqa: S608 - names of ours
+                asked,
+            )
         rows = self.sql.execute(
             "select (select count(*) from staging.raw) + (select count(*) from staging.malformed)"
         ).fetchone()
@@ -217,7 +241,7 @@ class _Reading:
         table = f"ledger.{self.dataset.name}"
         if not self.dataset.grows:
             self.sql.execute(
-                f"delete from {table} where merchant_id = $1 and {self.dataset.id_column} in"
+                f"delete from {table} where merchant_id = $1 and {self.dataset.id_column} in"  # noqa: S608 - names of ours
                 f" (select {self.dataset.id_column} from staging.newest)",
                 [self.event.merchant_id],
             )
@@ -225,35 +249,63 @@ class _Reading:
         else:
             self._insert(table)
         promises.validate(
-            self.sql, self.dataset.table, f"select * from {table} where merchant_id = $1 and event = $2",
-            [self.event.merchant_id, self.event.number], table,
-        )  # fmt: skip
+            self.sql,
+            self.dataset.table,
+            f"select * from {table} where merchant_id = $1 and event = $2",  # noqa: S608 - names of ours
+            [self.event.merchant_id, self.event.number],
+            table,
+        )
+
+    def _set_aside(self) -> int:
+        """Keep the rejected rows; how many. One that was set aside before stays, with its present reason."""
+        asked = {key: self.parameters[key] for key in ("merchant_id", "file_event")}
+        kept = self.sql.execute(
+            "update ledger.rejected_rows as kept set"
+            " column_name = now.column_name, value = now.value, reason = now.reason, explanation = now.explanation"
+            " from staging.rejected_rows as now where kept.merchant_id = $merchant_id and kept.event = $file_event"
+            " and kept.closed_event is null and kept.source_row = now.source_row",
+            asked,
+        ).fetchone()
+        new = self.sql.execute(
+            "insert into ledger.rejected_rows by name"  # noqa: S608 - names of ours
+            f" select * from staging.rejected_rows where source_row not in ({_STILL_OPEN}) order by source_row",
+            asked,
+        ).fetchone()
+        assert kept is not None
+        assert new is not None
+        return int(kept[0]) + int(new[0])
 
     def _close_rejections(self) -> None:
-        """A row set aside is closed when its own reading, or another row with its id, has gone in."""
+        """Close what was set aside and has gone in: by its own reading, or as another row with its id that came later.
+
+        A file that could not be read is closed when it can be, or when its path has come to hold one that can, or its
+        bytes another name.
+        """
+        asked = {key: self.parameters[key] for key in ("event", "merchant_id", "file_event")}
         if self.again:
             self.sql.execute(
                 "update ledger.rejected_rows set closed_event = $event where merchant_id = $merchant_id"
-                " and event = $file_event and closed_event is null and (source_row in"
-                " (select source_row from staging.verdicts where verdict <> 'rejected')"
-                " or (source_row = 0 and not exists (from staging.malformed where source_row = 0)))",
-                {key: self.parameters[key] for key in ("event", "merchant_id", "file_event")},
+                " and event = $file_event and closed_event is null"
+                " and source_row in (select source_row from staging.verdicts where verdict <> 'rejected')",
+                asked,
             )
+        open_rows = "merchant_id = $merchant_id and dataset = $dataset and closed_event is null"
+        asked["dataset"] = self.dataset.name
         self.sql.execute(
-            f"update ledger.rejected_rows set closed_event = $event where merchant_id = $merchant_id"
-            f" and dataset = $dataset and closed_event is null and event <> $event and row_id in"
-            f" (select {self.dataset.id_column} from staging.{self.dataset.name} join staging.verdicts using (source_row)"
-            f" where verdict = 'accepted')",
-            {key: self.parameters[key] for key in ("event", "merchant_id", "dataset")},
+            "update ledger.rejected_rows as kept set closed_event = $event from ("  # noqa: S608 - names of ours
+            f" select {self.dataset.id_column} as id, max(source_row) as source_row"
+            f" from staging.{self.dataset.name} join staging.verdicts using (source_row)"
+            f" where verdict = 'accepted' and id in (select row_id from ledger.rejected_rows where {open_rows})"
+            f" group by id) as accepted where {open_rows} and kept.row_id = accepted.id"
+            " and row(kept.event, kept.source_row) < row($file_event::bigint, accepted.source_row)",
+            asked,
         )
-
-    def _rows_set_aside(self) -> int:
-        counted = self.sql.execute(
-            "select count(*) from ledger.rejected_rows where merchant_id = $1 and event = $2",
-            [self.event.merchant_id, self.event.number],
-        ).fetchone()
-        assert counted is not None
-        return int(counted[0])
+        self.sql.execute(
+            f"update ledger.rejected_rows set closed_event = $event where {open_rows} and source_row = 0"  # noqa: S608 - names of ours
+            " and (sha256 = $sha256 or (source_file = $source_file and event < $file_event))"
+            " and not exists (from staging.malformed where source_row = 0)",
+            {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
+        )
 
     def _model(self, layer: str, name: str, into: str) -> None:
         model = models.load(f"{layer}.{name}")
@@ -262,6 +314,15 @@ class _Reading:
     def _insert(self, table: str) -> None:
         model = models.load(table)
         self.sql.execute(f"insert into {table} by name {model.sql}", model.bind(self.parameters))
+
+
+def _unknown_kind(kind: str) -> readers.UnreadableFileError:
+    named = f'ends in ".{kind}"' if kind else "has no ending"
+    return readers.UnreadableFileError(
+        "unknown_kind",
+        f"The name of the file {named}, which says of no kind of file that is read here: .csv, .parquet, .jsonl, .xlsx."
+        " Save it as one of these and send it again.",
+    )
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, staged: str) -> None:
@@ -283,19 +344,26 @@ def _take(
     if known == (landed.size_bytes, landed.modified_ns):
         result.unchanged += 1
         return None
-    sha256 = _archive(shard.home.archive, landed)
+    try:
+        source = _open(landed.path)
+    except OSError as problem:
+        result.warnings.append(f"landing/{landed.name} cannot be opened ({problem.strerror}) and was left alone.")
+        return None
+    with source:
+        sha256 = _archive(shard, landed, source)
     if sha256 is None:
-        result.warnings.append(f"{landed.name} changed while it was read; it is taken when it has come to rest.")
+        result.warnings.append(
+            f"landing/{landed.name} changed while it was read; it is taken when it has come to rest."
+        )
         return None
     outcome = None
     if _last_content(shard, merchant.id, landed.name) == sha256:
         result.unchanged += 1
     else:
-        kind = landed.path.suffix.lower().removeprefix(".")
         content = {
             "dataset": landed.dataset.name,
             "source_file": landed.name,
-            "kind": kind,
+            "kind": _kind(landed.name),
             "sha256": sha256,
             "size_bytes": landed.size_bytes,
         }
@@ -327,13 +395,19 @@ def _landed_files(shard: Shard, merchant: Merchant, result: IngestResult) -> Ite
                 f"datasets are {', '.join(DATASETS)}."
             )
     for dataset in DATASETS.values():
+        if (folder / dataset.name).is_symlink():
+            result.warnings.append(f"landing/{merchant.id}/{dataset.name} is a link and was left alone.")
+            continue
         if not (folder / dataset.name).is_dir():
             continue
         for path in sorted((folder / dataset.name).iterdir()):
             if path.name.startswith(".") or path.name.endswith(UNFINISHED_ENDINGS):
                 continue
             name = f"{merchant.id}/{dataset.name}/{_shown(path.name)}"
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue  # taken away since the folder was listed
             if not stat.S_ISREG(status.st_mode):
                 result.warnings.append(f"landing/{name} is no plain file and was left alone.")
                 continue
@@ -352,22 +426,34 @@ def undeclared_merchants(home: Home, declared: Collection[str]) -> list[str]:
 
 
 def _shown(file_name: str) -> str:
-    """A file name as text that can be stored and printed, whatever bytes it has."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in file_name)
+    """A file name as text that can be stored and printed, whatever bytes it has; no two names give the same text."""
+    return "".join(c if c.isprintable() and c != "\\" else ascii(c)[1:-1] for c in file_name)
 
 
-def _archive(archive: Path, landed: _Landed) -> str | None:
+def _kind(name: str) -> str:
+    """What the ending of a file's name says it is."""
+    return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name.rpartition("/")[2] else ""
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open what was a plain file a moment ago. By now it may be a link, which is not followed, or a pipe."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def _archive(shard: Shard, landed: _Landed, source: BinaryIO) -> str | None:
     """Copy the file to archive/<sha256>; its hash, or None where it changed meanwhile."""
-    archive.mkdir(parents=True, exist_ok=True)
-    beside = archive / f".{os.getpid()}.tmp"
+    archive = shard.home.archive
+    make_folder(archive)
+    # One name a shard, whose lock is held: what a killed run left behind is written over.
+    beside = archive / f".{shard.name}.tmp"
     digest = hashlib.sha256()
-    with landed.path.open("rb") as source, beside.open("wb") as copy:
+    with beside.open("wb") as copy:
         while chunk := source.read(COPY_BYTES):
             digest.update(chunk)
             copy.write(chunk)
         copy.flush()
         os.fsync(copy.fileno())
-        after = os.fstat(source.fileno())
+    after = os.fstat(source.fileno())
     if (after.st_size, after.st_mtime_ns) != (landed.size_bytes, landed.modified_ns):
         beside.unlink()
         return None
@@ -387,12 +473,14 @@ def _known_events(shard: Shard, merchant_id: str) -> set[int]:
 
 
 def _rows_of_known_content(shard: Shard, event: Event) -> int | None:
-    known = shard.connection.execute(
-        "select rows_read from ledger.files"
-        " where merchant_id = $1 and dataset = $2 and sha256 = $3 and reading = 'first' order by event limit 1",
+    """How many rows these bytes have, where they were read before as the same kind of file."""
+    readings = shard.connection.execute(
+        "select source_file, rows_read from ledger.files"
+        " where merchant_id = $1 and dataset = $2 and sha256 = $3 and reading <> 'again'",
         [event.merchant_id, event.content["dataset"], event.content["sha256"]],
-    ).fetchone()
-    return None if known is None else int(known[0])
+    ).fetchall()
+    # A retry reads fewer rows than there are, unless the file could not be read before: then it counted as one.
+    return max((rows for name, rows in readings if _kind(name) == event.content["kind"]), default=None)
 
 
 def _last_content(shard: Shard, merchant_id: str, source_file: str) -> str | None:
@@ -413,9 +501,7 @@ def _open_rejections(shard: Shard, merchant: Merchant) -> list[dict[str, Any]]:
         " where r.merchant_id = $1 and r.closed_event is null order by f.event",
         [merchant.id],
     ).fetchall()
-    return [
-        {**dict(zip(columns, row, strict=True)), "kind": str(row[1]).rsplit(".", 1)[-1].lower()} for row in found
-    ]
+    return [{**dict(zip(columns, row, strict=True)), "kind": _kind(row[1])} for row in found]
 
 
 def _reading_settings(merchant: Merchant) -> str:
@@ -476,7 +562,8 @@ def _record_publication(shard: Shard, event: Event) -> None:
     columns = list(duckdb_columns(Published))
     with promises.transaction(shard.connection):
         shard.connection.execute(
-            f"insert into ledger.published values ({', '.join('?' for _ in columns)})", [told[name] for name in columns]
+            f"insert into ledger.published values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
+            [told[name] for name in columns],
         )
 
 

@@ -39,7 +39,7 @@ class Journal:
         folder = self._folder / merchant_id
         if not folder.is_dir():
             return []
-        return sorted(int(path.stem) for path in folder.glob("[0-9]*.json"))
+        return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
 
     def read(self, merchant_id: str, number: int) -> Event:
         """One event. Raises FileNotFoundError if there is none of that number."""
@@ -62,7 +62,7 @@ class Journal:
         event = Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
         told = {**asdict(event), "recorded_at": recorded_at.isoformat()}
         path = self._path(merchant_id, event.number)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode())
         return event
 
@@ -83,8 +83,20 @@ def write_whole(path: Path, content: bytes) -> None:
 def put_in_place(beside: Path, path: Path) -> None:
     """Rename `beside`, whole and on disk, to `path`, and see that the rename is on disk too."""
     beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those above it that are missing; on disk when this returns."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    held = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(held)
     finally:
-        os.close(folder)
+        os.close(held)

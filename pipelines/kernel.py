@@ -1,7 +1,7 @@
 """The replay's loop: entries in order, as arrays, to movements and findings, as arrays.
 
 Only the loop belongs here. `sql/facts/movements.sql` looks up whose a named credit is and puts the entries in order;
-`pipelines.replay` gives the numbers their ids and texts back. Amounts are in 1/10000, instants in microseconds since
+`pipelines.chunks` gives the numbers their ids and texts back. Amounts are in 1/10000, instants in microseconds since
 1970 UTC, credits and redemptions are positions in the arrays. Nothing here is quadratic: an account of a million
 entries is as fast as a million small ones. `python -m pipelines.kernel` compiles it ahead of its first use.
 """
@@ -87,6 +87,9 @@ FINDING_ROWS = 7
     ASSERTED,  # of an expiry_mismatch between sums: what entries say has expired; NONE otherwise
     DERIVED,  # and what has
 ) = range(FINDING_ROWS)
+
+# The largest amount that there is. Sums of amounts that could pass it stop there.
+MOST = 10**18 - 1
 
 # Parts of a redemption below which looking through them beats sorting them.
 FEW_PARTS = 16
@@ -263,7 +266,7 @@ def _expire(
     if amount <= 0:
         return count
     remaining[credit] = 0
-    expired[credit] += amount
+    expired[credit] = min(expired[credit] + amount, MOST)
     expiries[credit] += 1
     _move(
         movements, count, since, begin, NONE, credit, EXPIRED, amount, when, expiries[credit],
@@ -441,7 +444,7 @@ def _replay_while_there_is_room(
                 if asserted_by[credit] < 0:
                     asserting[asserting_count] = credit
                     asserting_count += 1
-                asserted[credit] += rest
+                asserted[credit] = min(asserted[credit] + rest, MOST)
                 asserted_by[credit] = i
                 continue
 

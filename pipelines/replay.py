@@ -220,7 +220,7 @@ def _update_daily_totals(connection: duckdb.DuckDBPyConnection) -> None:
     _create(
         connection,
         "new_totals",
-        f"select * exclude (amount, movements), sum(amount)::decimal(18, 4) as amount,"
+        f"select * exclude (amount, movements), sum(amount)::decimal(38, 4) as amount,"
         f" sum(movements)::bigint as movements"
         f" from (from changed_totals union all by name from facts.daily_totals where {on_changed_days})"
         f" group by all having sum(movements) <> 0",

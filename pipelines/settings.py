@@ -3,19 +3,21 @@
 Every mistake is an error that names the file, the merchant and the key. What the settings are used for is not here.
 """
 
-import codecs
+import json
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import iso4217
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pipelines import clock
 
@@ -80,13 +82,16 @@ def _known_timezone(name: str) -> str:
 def _known_currency(code: str) -> str:
     if code not in _currencies():
         raise ValueError(f'"{code}" is not an ISO 4217 currency; write it like "USD"')
+    if _currencies()[code] is None:
+        raise ValueError(f'"{code}" has no minor unit in ISO 4217, so it cannot be what a merchant sells in')
     return code
 
 
 def _known_encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
-    except LookupError:
+        # Not codecs.lookup: that knows codecs such as base64, which are not of text.
+        "a".encode(name)
+    except (LookupError, ValueError):
         raise ValueError(f'"{name}" is not an encoding that Python knows; write it like "cp1252"') from None
     return name
 
@@ -97,6 +102,19 @@ def _plain_name(name: str) -> str:
     return name
 
 
+def _shard_name(name: str) -> str:
+    if name.endswith("-read"):
+        raise ValueError(f'"{name}" may not end in -read: that is how the copies for readers are named')
+    return _plain_name(name)
+
+
+def _as_in_a_cell(name: str) -> str:
+    """Cells are read without the space around them, so a name with some would never be found."""
+    if not name or name != name.strip() or not name.isprintable():
+        raise ValueError(f'"{name}" must be text without space around it, on one line')
+    return name
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -104,7 +122,8 @@ class _Strict(BaseModel):
 class BalanceType(_Strict):
     """A bucket of credit within a member, and what it is counted in."""
 
-    unit: str = Field(min_length=1, max_length=16)
+    # A unit becomes a criterion of Excel's SUMIFS, where *, ?, ~, <, > and = have a meaning of their own.
+    unit: Annotated[str, AfterValidator(_plain_name)] = Field(max_length=16)
     decimals: int | None = Field(default=None, ge=0, le=MOST_DECIMALS)
 
 
@@ -112,10 +131,10 @@ class Merchant(_Strict):
     """One merchant's table in merchants.toml. The field names are the keys."""
 
     id: str
-    name: str = Field(min_length=1)
+    name: Annotated[str, AfterValidator(_as_in_a_cell)]
     timezone: Annotated[str, AfterValidator(_known_timezone)]
     currency: Annotated[str, AfterValidator(_known_currency)]
-    label: str = "Farm"
+    label: Annotated[str, AfterValidator(_as_in_a_cell)] = "Farm"
     draw_order: Literal["expiring_first", "oldest_first"] = "expiring_first"
     refund_grace_days: int = Field(default=0, ge=0, le=3660)
     reversal_window_days: int = Field(default=60, ge=0)
@@ -127,20 +146,22 @@ class Merchant(_Strict):
     reasons: tuple[str, ...] = ()
     complete_through: Literal["auto", "entries", "balances"] = "auto"
     block_on_errors: bool = False
-    shard: Annotated[str, AfterValidator(_plain_name)] = "main"
-    balance_types: Mapping[str, BalanceType] = Field(default_factory=dict)
+    shard: Annotated[str, AfterValidator(_shard_name)] = "main"
+    balance_types: Mapping[Annotated[str, AfterValidator(_as_in_a_cell)], BalanceType] = Field(default_factory=dict)
     anomalies: Mapping[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _units_agree(self) -> "Merchant":
         decimals: dict[str, int] = {}
         for name, kind in self.balance_types.items():
-            if kind.decimals is None and kind.unit not in _currencies():
-                raise ValueError(f'balance_types.{name}: unit "{kind.unit}" is no currency; say how many decimals it has')
+            if kind.decimals is None and _currencies().get(kind.unit) is None:
+                raise ValueError(
+                    f'key "balance_types.{name}": "{kind.unit}" is no currency; say how many decimals it has'
+                )
         for name, (unit, places) in self.units.items():
             if decimals.setdefault(unit, places) != places:
                 raise ValueError(
-                    f'balance_types.{name}: unit "{unit}" has {places} decimals here and {decimals[unit]} elsewhere'
+                    f'key "balance_types.{name}": "{unit}" has {places} decimals here and {decimals[unit]} elsewhere'
                 )
         return self
 
@@ -155,13 +176,16 @@ class Merchant(_Strict):
 
 
 @lru_cache(maxsize=1)
-def _currencies() -> frozenset[str]:
-    return frozenset(currency.code for currency in iso4217.Currency)
+def _currencies() -> dict[str, int | None]:
+    """ISO 4217: the decimals of each currency. Metals, funds and the like have none."""
+    return {currency.code: currency.exponent for currency in iso4217.Currency}
 
 
 def currency_decimals(code: str) -> int:
-    """The minor unit of an ISO 4217 currency: how many decimals its amounts have."""
-    return iso4217.Currency(code).exponent or 0
+    """The minor unit of a currency that ISO 4217 gives one: how many decimals its amounts have."""
+    decimals = _currencies()[code]
+    assert decimals is not None
+    return decimals
 
 
 Merchants = Mapping[str, Merchant]
@@ -174,19 +198,36 @@ def read_merchants(home: Home) -> dict[str, Merchant]:
     """
     path = home.merchants_file
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        # Windows editors put a mark before UTF-8.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SettingsError(
             f"{path} does not exist. Declare your merchants there, or run `rollforward sample` to see an example."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"{path} cannot be read as TOML: {problem}.") from None
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"{path} is not UTF-8 (see byte {problem.start:,}). Save it as UTF-8.") from None
+    except OSError as problem:
+        raise SettingsError(f"{path} cannot be read: {problem.strerror}.") from None
+    try:
+        tables = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"{path} cannot be read as TOML: {problem}{_line_at(text, problem)}.") from None
     for key in tables.keys() - {"merchants"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; merchants are tables such as [merchants.green-acres].')
     declared = tables.get("merchants", {})
     if not isinstance(declared, dict) or not declared:
         raise SettingsError(f"{path} declares no merchant; write a table such as [merchants.green-acres].")
     return {merchant_id: _merchant(path, merchant_id, keys) for merchant_id, keys in declared.items()}
+
+
+def _line_at(text: str, problem: tomllib.TOMLDecodeError) -> str:
+    """What stands in the line that a problem names, so that it also says which key and whose."""
+    if not (found := re.search(r"at line (\d+)", str(problem))):
+        return ""
+    above = text.splitlines()[: int(found[1])]
+    table = next((line.strip() for line in reversed(above) if line.strip().startswith("[")), "")
+    said = above[-1].strip()
+    return f": {said}" + (f", in {table}" if table and table != said else "")
 
 
 def _merchant(path: Path, merchant_id: str, keys: object) -> Merchant:
@@ -197,11 +238,39 @@ def _merchant(path: Path, merchant_id: str, keys: object) -> Merchant:
     try:
         return Merchant.model_validate({"id": merchant_id, **_tuples(keys)})
     except ValidationError as problems:
-        first = problems.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        said = {"extra_forbidden": "is unknown", "missing": "is missing"}.get(first["type"])
-        message = f'key "{key}" {said}' if said else f'key "{key}": ' * bool(key) + first["msg"]
-        raise SettingsError(f'{path}: merchant "{merchant_id}": {message}.') from None
+        raise SettingsError(f'{path}: merchant "{merchant_id}": {_told(problems.errors()[0])}.') from None
+
+
+# Where pydantic speaks of Python's types, what TOML calls them.
+_SHOULD_BE = {
+    "tuple_type": 'a list such as ["one", "two"]',
+    "model_type": 'a table such as { unit = "TKN", decimals = 0 }',
+    "dict_type": "a table",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "int_type": "a whole number",
+}
+
+
+def _told(problem: ErrorDetails) -> str:
+    """A problem in words for whoever wrote the file: the key, what it says, what it should."""
+    *above, name = [str(part) for part in problem["loc"] if part != "[key]"] or [""]
+    key = f'key "{".".join([*above, name])}"'
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "extra_forbidden":
+        known = BalanceType.model_fields if above else Merchant.model_fields.keys() - {"id"}
+        near = get_close_matches(name, known, n=1)
+        return f"{key} is unknown" + (f' (did you mean "{near[0]}"?)' if near else "")
+    if problem["type"] in _SHOULD_BE:
+        return f"{key}: {_shown(problem['input'])} should be {_SHOULD_BE[problem['type']]}"
+    # Our own validators say all of it; pydantic's say "Input should be …".
+    said = str(problem.get("ctx", {}).get("error", "")) or problem["msg"].replace("Input", _shown(problem["input"]), 1)
+    return f"{key}: {said}" if problem["loc"] else said
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str | Decimal) else json.dumps(value, default=str)
 
 
 def _tuples(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,23 @@ A pure function of the ledger and the merchants' policies. How an accountant wan
 """
 
 from schemas.ledger import ENTRY_TYPES, OPENING_TYPES
-from schemas.table import Day, Flag, Instant, Money, Table, Text, Whole, day, flag, instant, money, text, whole
+from schemas.table import (
+    Day,
+    Flag,
+    Instant,
+    Money,
+    Table,
+    Text,
+    Total,
+    Whole,
+    day,
+    flag,
+    instant,
+    money,
+    text,
+    total,
+    whole,
+)
 
 
 class Credits(Table):
@@ -91,7 +107,7 @@ class DailyTotals(Table):
     reason: Text = text("The credit's reason.", nullable=True)
     credit_type: Text = text("The credit's type.", nullable=True)
     creator: Text = text("The credit's creator.", nullable=True)
-    amount: Money = money("Sum of the signed amounts.")
+    amount: Total = total("Sum of the signed amounts.")
     movements: Whole = whole("How many.")
 
 

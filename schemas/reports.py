@@ -11,6 +11,7 @@ from schemas.table import (
     Money,
     Table,
     Text,
+    Total,
     Whole,
     day,
     flag,
@@ -18,6 +19,7 @@ from schemas.table import (
     local_time,
     money,
     text,
+    total,
     whole,
 )
 
@@ -166,7 +168,7 @@ class Flows(Report):
     reason: Text = text("The credit's reason.", nullable=True)
     credit_type: Text = text("The credit's type.", nullable=True)
     creator: Text = text("The credit's creator.", nullable=True)
-    amount: Money = money("Sum of the signed amounts.")
+    amount: Total = total("Sum of the signed amounts.")
 
 
 class RollForward(Report):
@@ -174,21 +176,21 @@ class RollForward(Report):
 
     unit: Text = text("The balance type's unit.")
     balance_type: Text = text("The bucket.")
-    opening_balance: Money = money("What was owed when the period began.")
-    opening_entries: Money = money("Credits that existed before this ledger began, entered in the period.")
-    created: Money = money("Issued.")
-    refunded: Money = money("Given back of redemptions.")
-    transferred_in: Money = money("Moved in from other balance types.")
-    redeemed: Money = money("Spent.")
-    expired: Money = money("Expired.")
-    deducted: Money = money("Taken by adjustments.")
-    reversed: Money = money("Taken back by reversals.")
-    transferred_out: Money = money("Moved out to other balance types.")
-    closing_balance: Money = money("What was owed when the period ended.")
-    after_period: Money = money("What moved after the period, until as_of.")
-    overdrawn: Money = money("What was drawn without a credit, until as_of.")
-    extant: Money = money("What the credits have left at as_of.")
-    difference: Money = money("Closing and after, less extant, plus overdrawn. Must be 0.")
+    opening_balance: Total = total("What was owed when the period began.")
+    opening_entries: Total = total("Credits that existed before this ledger began, entered in the period.")
+    created: Total = total("Issued.")
+    refunded: Total = total("Given back of redemptions.")
+    transferred_in: Total = total("Moved in from other balance types.")
+    redeemed: Total = total("Spent.")
+    expired: Total = total("Expired.")
+    deducted: Total = total("Taken by adjustments.")
+    reversed: Total = total("Taken back by reversals.")
+    transferred_out: Total = total("Moved out to other balance types.")
+    closing_balance: Total = total("What was owed when the period ended.")
+    after_period: Total = total("What moved after the period, until as_of.")
+    overdrawn: Total = total("What was drawn without a credit, until as_of.")
+    extant: Total = total("What the credits have left at as_of.")
+    difference: Total = total("Closing and after, less extant, plus overdrawn. Must be 0.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 
 
@@ -197,18 +199,18 @@ class SummaryStatistics(Report):
 
     unit: Text = text("The unit.")
     is_currency: Flag = flag("Whether it is the merchant's currency.")
-    total_credit_created: Money = money("Sum of Credits Created.")
-    total_credit_redeemed: Money = money("Sum of Credit Redemptions.")
-    total_credit_redemption_refunded: Money = money("Sum of Credit Redemption Refunds.")
-    total_credit_expired: Money = money("Sum of Credit Expirations.")
-    total_credit_change: Money = money("Created + refunded - redeemed - expired.")
-    total_credit_extant: Money = money("Sum of amount_remaining of Extant Credits.")
-    total_credit_adjusted: Money = money("Sum of Credit Adjustments.")
-    total_change_including_adjustments: Money = money("Change + adjusted.")
-    movements_after_period: Money = money("What moved after the period, until as_of.")
-    overdrawn: Money = money("What was drawn without a credit, until as_of.")
-    opening_balance: Money = money("What was owed when the period began.")
-    closing_balance: Money = money("What was owed when the period ended.")
+    total_credit_created: Total = total("Sum of Credits Created.")
+    total_credit_redeemed: Total = total("Sum of Credit Redemptions.")
+    total_credit_redemption_refunded: Total = total("Sum of Credit Redemption Refunds.")
+    total_credit_expired: Total = total("Sum of Credit Expirations.")
+    total_credit_change: Total = total("Created + refunded - redeemed - expired.")
+    total_credit_extant: Total = total("Sum of amount_remaining of Extant Credits.")
+    total_credit_adjusted: Total = total("Sum of Credit Adjustments.")
+    total_change_including_adjustments: Total = total("Change + adjusted.")
+    movements_after_period: Total = total("What moved after the period, until as_of.")
+    overdrawn: Total = total("What was drawn without a credit, until as_of.")
+    opening_balance: Total = total("What was owed when the period began.")
+    closing_balance: Total = total("What was owed when the period ended.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 
 
@@ -218,13 +220,13 @@ class Breakdowns(Report):
     unit: Text = text("The unit.")
     dimension: Text = text("reason, credit_type, balance_type or creator.")
     value: Text = text("Its value.")
-    opening_balance: Money = money("What was owed when the period began.")
-    created: Money = money("Issued.")
-    redeemed: Money = money("Spent.")
-    refunded: Money = money("Given back of redemptions.")
-    expired: Money = money("Expired.")
-    adjusted: Money = money("Adjusted, opening entries and transfers included.")
-    closing_balance: Money = money("What was owed when the period ended.")
+    opening_balance: Total = total("What was owed when the period began.")
+    created: Total = total("Issued.")
+    redeemed: Total = total("Spent.")
+    refunded: Total = total("Given back of redemptions.")
+    expired: Total = total("Expired.")
+    adjusted: Total = total("Adjusted, opening entries and transfers included.")
+    closing_balance: Total = total("What was owed when the period ended.")
 
 
 class Ageing(Report):
@@ -234,7 +236,7 @@ class Ageing(Report):
     bucket: Text = text("Days.")
     position: Whole = whole("Order of the buckets.", ge=1)
     credits: Whole = whole("How many credits.", ge=0)
-    amount: Money = money("What they have left.", ge=0)
+    amount: Total = total("What they have left.", ge=0)
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 
 
@@ -247,10 +249,10 @@ class Trend(Report):
 
     unit: Text = text("The unit.")
     month: Day = day("The month's first day.")
-    created: Money = money("Issued.")
-    redeemed: Money = money("Spent.")
-    expired: Money = money("Expired.")
-    closing_balance: Money = money("What was owed when the month ended, or at the cutoff.")
+    created: Total = total("Issued.")
+    redeemed: Total = total("Spent.")
+    expired: Total = total("Expired.")
+    closing_balance: Total = total("What was owed when the month ended, or at the cutoff.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 
 
@@ -260,10 +262,10 @@ class Checks(Report):
     position: Whole = whole("Order of the checks.", ge=1)
     unit: Text = text("The unit, or rows.")
     side: Text = text("One side.")
-    amount: Money = money("What it adds up to.")
+    amount: Total = total("What it adds up to.")
     other_side: Text = text("The other side.")
-    other_amount: Money = money("What that adds up to.")
-    difference: Money = money("The one less the other.")
+    other_amount: Total = total("What that adds up to.")
+    difference: Total = total("The one less the other.")
     ties: Flag = flag("Whether they are equal.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 

@@ -10,9 +10,10 @@ import pandera.engines.polars_engine as engine
 import pandera.polars as pa
 import polars as pl
 
-MONEY_PRECISION, MONEY_SCALE = 18, 4
+MONEY_PRECISION, TOTAL_PRECISION, MONEY_SCALE = 18, 38, 4
 
 Money = engine.Decimal
+Total = engine.Decimal
 Instant = engine.DateTime
 LocalTime = engine.DateTime
 Text = pl.String
@@ -55,6 +56,11 @@ def day(description: str, **promise: Any) -> Any:
 def money(description: str, **promise: Any) -> Any:
     """An exact decimal amount, DECIMAL(18,4), in the row's unit."""
     return _column(description, promise, precision=MONEY_PRECISION, scale=MONEY_SCALE)
+
+
+def total(description: str, **promise: Any) -> Any:
+    """A sum of amounts, DECIMAL(38,4): however many of the largest there are, it is exact."""
+    return _column(description, promise, precision=TOTAL_PRECISION, scale=MONEY_SCALE)
 
 
 def instant(description: str, **promise: Any) -> Any:

@@ -24,7 +24,7 @@ from tests.random_ledgers import Entry, ledgers
 Row = Mapping[str, Any]
 Arrivals = Sequence[Sequence[Entry]]
 
-EXAMPLES = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TABLES = (
     "ledger.entries",
     *(f"facts.{name}" for name in ("credits", "movements", "findings", "daily_totals", "replayed")),

@@ -5,7 +5,7 @@ by record (`pipelines.readers.csv_records`), ten times slower. Both give the sam
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -29,7 +29,12 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: 
     `source_row` counts records: the header is 1 (unless blank lines come before it), blank lines count, and text with
     line ends in quotes is one record. That is what a spreadsheet shows.
     """
-    text = open_text(path, encoding, scratch, lambda start: _known(start, shape) > 0)
+
+    def looks_right(start: str) -> bool:
+        first_line = start.lstrip().partition("\n")[0]
+        return any(_score(first_line, delimiter, shape)[0] for delimiter in DELIMITERS)
+
+    text = open_text(path, encoding, scratch, looks_right)
     header, delimiter = _header(text, shape)
     places = match_names(header.cells, shape, "the header")
     cells = [f"c{place}" for place in range(len(places))]
@@ -41,25 +46,19 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: 
     return _read_by_record(con, text, delimiter, header.number, cells, held, shape)
 
 
-def _known(line: str, shape: Shape) -> int:
-    """How many columns the line names, at best."""
-    known = frozenset(shape.columns)
-    return max(sum(name.strip(WHITESPACE + '"') in known for name in line.split(sign)) for sign in DELIMITERS)
+def _score(line: str, delimiter: str, shape: Shape) -> tuple[int, int]:
+    """How much sense the delimiter makes of a header: how many known columns, of how many."""
+    names = [name.strip(WHITESPACE + '"') for name in line.split(delimiter)]
+    return len(set(names) & set(shape.columns)), len(names)
 
 
 def _header(text: TextFile, shape: Shape) -> tuple[Record, str]:
     """The header, its cells trimmed and without the empty ones at its end, and the delimiter."""
-    readings = []
-    for delimiter in DELIMITERS:
-        header = next(records(text.path, delimiter), None)
-        if header is None:
-            raise UnreadableFileError("empty_file", "The file has only blank lines. Export it again and send it again.")
-        names = [cell.strip(WHITESPACE) for cell in header.cells]
-        while names and not names[-1]:
-            names.pop()
-        known = len(set(names) & set(shape.columns))
-        readings.append((known, len(names), Record(header.number, names, header.text, header.reason), delimiter))
-    _, _, header, delimiter = max(readings, key=lambda reading: reading[:2])
+    readings = {delimiter: next(records(text.path, delimiter), None) for delimiter in DELIMITERS}
+    found = {delimiter: header for delimiter, header in readings.items() if header is not None}
+    if not found:
+        raise UnreadableFileError("empty_file", "The file has only blank lines. Export it again and send it again.")
+    delimiter, header = max(found.items(), key=lambda reading: _score(reading[1].text, reading[0], shape))
     if header.reason == "nul_byte":
         raise not_text("header")
     if header.reason is not None:
@@ -69,7 +68,10 @@ def _header(text: TextFile, shape: Shape) -> tuple[Record, str]:
             + staged.EXPLANATIONS[header.reason].replace("row", "header")
             + " Correct it and send the file again.",
         )
-    return header, delimiter
+    names = [cell.strip(WHITESPACE) for cell in header.cells]
+    while not names[-1]:
+        names.pop()
+    return replace(header, cells=names), delimiter
 
 
 def _read_at_once(
@@ -80,28 +82,28 @@ def _read_at_once(
     held: dict[str, str],
     shape: Shape,
 ) -> Read | None:
-    """By DuckDB's reader, while another thread counts what it must find; None if this file is not one for it."""
+    """By DuckDB's reader; None if this is not a file for it."""
+    records = count_records(text.path, delimiter)
+    if records is None:
+        return None
     staged.clear(con)
     _forget_rejects(con)
-    with ThreadPoolExecutor(1) as counting:
-        count = counting.submit(count_records, text.path, delimiter)
-        try:
-            con.execute(
-                "create table staging.cells as select "  # noqa: S608 - names of ours
-                + ", ".join(f"{staged.trimmed(cell)} as {cell}" for cell in cells)
-                + " from read_csv($path, auto_detect = false, header = true, columns = {"
-                + ", ".join(f"'{cell}': 'VARCHAR'" for cell in cells)
-                + f"}}, delim = chr({ord(delimiter)}), quote = '\"', escape = '\"', strict_mode = true,"
-                " store_rejects = true, rejects_limit = 0, rejects_table = 'rejected_lines',"
-                " rejects_scan = 'rejected_scans')",
-                {"path": str(text.path)},
-            )
-            records = count.result()
-            return None if records is None else _number(con, delimiter, records - 1, cells, held, shape)
-        except duckdb.InvalidInputException:
-            return None
-        finally:
-            _forget_rejects(con)
+    try:
+        con.execute(
+            "create table staging.cells as select "  # noqa: S608 - names of ours
+            + ", ".join(f"{staged.trimmed(cell)} as {cell}" for cell in cells)
+            + " from read_csv($path, auto_detect = false, header = true, columns = {"
+            + ", ".join(f"'{cell}': 'VARCHAR'" for cell in cells)
+            + f"}}, delim = chr({ord(delimiter)}), quote = '\"', escape = '\"', strict_mode = true,"
+            " store_rejects = true, rejects_limit = 0, rejects_table = 'rejected_lines',"
+            " rejects_scan = 'rejected_scans')",
+            {"path": staged.literally(text.path)},
+        )
+        return _number(con, delimiter, records - 1, cells, held, shape)
+    except duckdb.InvalidInputException:
+        return None
+    finally:
+        _forget_rejects(con)
 
 
 def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:

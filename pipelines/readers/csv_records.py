@@ -18,6 +18,7 @@ from pipelines.readers.shape import UnreadableFileError
 from pipelines.readers.staged import MOST_CHARACTERS, MOST_TEXT, WHITESPACE
 
 DELIMITERS = ",;\t"
+FREE_EFFORT = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ def records(path: Path, delimiter: str) -> Iterator[Record]:
     Raises UnreadableFileError (broken_quotes) where so many quotes are broken that trying again would take forever.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from _records(_Lines(file, patience=4 * path.stat().st_size + 4 * MOST_CHARACTERS), delimiter)
+        yield from _records(_Lines(file), delimiter)
 
 
 def records_of(text: str, delimiter: str) -> list[Record]:
     """The records of a part of a file."""
-    return list(_records(_Lines(io.StringIO(text, newline=""), patience=10 * len(text)), delimiter))
+    return list(_records(_Lines(io.StringIO(text, newline="")), delimiter))
 
 
 def fit(record: Record, width: int) -> Record:
@@ -82,16 +83,17 @@ def _records(lines: "_Lines", delimiter: str) -> Iterator[Record]:
 class _Lines:
     """Lines of a file, with their ends, that can be given back."""
 
-    def __init__(self, file: TextIO, patience: int) -> None:
+    def __init__(self, file: TextIO) -> None:
         self._file = file
         self._returned: deque[str] = deque()
-        self._patience = patience
+        self._read = self._read_again = 0
 
     def next(self) -> str | None:
-        """The next line; of one that is too long, one character more than may be."""
+        """The next line; of one that is too long, a character more than may be."""
         if self._returned:
             return self._returned.popleft()
         line = self._file.readline(MOST_CHARACTERS + 1)
+        self._read += _effort(line)
         if len(line) > MOST_CHARACTERS:
             rest = line
             while rest and not rest.endswith(("\n", "\r")):
@@ -99,15 +101,22 @@ class _Lines:
         return line or None
 
     def give_back(self, lines: list[str]) -> None:
-        """Let these be the next lines."""
-        self._patience -= sum(map(len, lines))
-        if self._patience < 0:
+        """Let these be the next lines.
+
+        Hardly any have to be read again, unless one quote after another does not close before the end of the file.
+        """
+        self._read_again += sum(map(_effort, lines))
+        if self._read_again > 3 * self._read + FREE_EFFORT:
             raise UnreadableFileError(
                 "broken_quotes",
-                "The quotes in this file do not pair up: nearly every row has one that opens and does not close. Export"
-                ' the file again, with a quote inside quoted text written twice (""), and send it again.',
+                "The quotes in this file do not pair up: row after row has one that opens and does not close. Export the"
+                ' file again, with a quote inside quoted text written twice (""), and send it again.',
             )
         self._returned.extendleft(reversed(lines))
+
+
+def _effort(line: str) -> int:
+    return len(line) + 100
 
 
 def _bare(line: str) -> str:

@@ -40,16 +40,19 @@ def count_records(path: Path, delimiter: str) -> int | None:
                 return None
             # One byte before the chunk and one after it, so that every byte has both neighbours.
             around = np.frombuffer(b"\n" + chunk + b"\n", dtype=np.uint8)
-            feeds = np.flatnonzero(around[1:-1] == FEED)
+            inner = around[1:-1]
             if b'"' in chunk:
-                quotes = np.flatnonzero(around[1:-1] == QUOTE)
+                signs = np.flatnonzero((inner == FEED) | (inner == QUOTE))
+                is_quote = inner[signs] == QUOTE
+                quotes = signs[is_quote]
                 before, after = around[quotes[quoted::2]], around[quotes[1 - quoted :: 2] + 2]
                 if not (_any_of(before, sign, FEED, QUOTE) and _any_of(after, sign, FEED, RETURN, QUOTE)):
                     return None
-                feeds = feeds[(np.searchsorted(quotes, feeds) + quoted) % 2 == 0]
+                inside = (np.cumsum(is_quote) + quoted) % 2 == 1
+                feeds = signs[~(is_quote | inside)]
                 quoted = (quoted + len(quotes)) % 2
-            elif quoted:
-                feeds = feeds[:0]
+            else:
+                feeds = np.flatnonzero(inner == FEED)[: 0 if quoted else None]
             if b"\r" in chunk:
                 returns = np.flatnonzero(around == RETURN)
                 if not _any_of(around[returns + 1], FEED):

@@ -20,7 +20,10 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape) -> Read:
         raise UnreadableFileError("empty_file", "The file is empty (0 bytes). Export it again and send it again.")
     try:
         names = _names(con, path)
-        types = [row[1] for row in con.execute("describe from read_parquet($path)", {"path": str(path)}).fetchall()]
+        types = [
+            row[1]
+            for row in con.execute("describe from read_parquet($path)", {"path": staged.literally(path)}).fetchall()
+        ]
     except duckdb.Error:
         raise _corrupt() from None
     places = match_names([name.strip(WHITESPACE) for name in names], shape, "the file")
@@ -37,7 +40,7 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape) -> Read:
             + ", ".join(f"{text} as {cell}" for cell, text in texts.items())
             # By place, because DuckDB takes names that differ in case only for the same.
             + f" from read_parquet($path) as read ({', '.join(cells)}))",
-            {"path": str(path)},
+            {"path": staged.literally(path)},
         )
     except duckdb.OutOfMemoryException:
         raise
@@ -55,7 +58,9 @@ def _corrupt() -> UnreadableFileError:
 
 def _names(con: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     """The names of the columns as the file has them; what is inside a column is skipped."""
-    nodes = con.execute("select name, num_children from parquet_schema($path)", {"path": str(path)}).fetchall()
+    nodes = con.execute(
+        "select name, num_children from parquet_schema($path)", {"path": staged.literally(path)}
+    ).fetchall()
     names, inside = [], 0
     for name, children in nodes[1:]:
         if not inside:

@@ -3,9 +3,11 @@
 How a kind of file is taken apart is its own module's; why a row of it is malformed is said here, in one list.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -53,6 +55,11 @@ def trimmed(cell: str) -> str:
     tests.append(f"strlen({cell}) <> length({cell})")
     spaces = " || ".join(f"chr({ord(space)})" for space in WHITESPACE)
     return f"nullif(case when {' or '.join(tests)} then trim({cell}, {spaces}) else {cell} end, '')"
+
+
+def literally(path: Path) -> str:
+    """The path as DuckDB's readers of files want it, who take it for a pattern."""
+    return re.sub(r"[\[*?]", r"[\g<0>]", str(path))
 
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:

@@ -89,8 +89,12 @@ def not_text(where: str) -> UnreadableFileError:
 
 
 def _extends_ascii(encoding: str) -> bool:
+    """Whether bytes of ASCII mean in that encoding what they mean in ASCII, and nothing else does."""
     try:
-        return ASCII.decode(encoding) == ASCII.decode("ascii")
+        others = [other.encode(encoding, errors="ignore") for other in "é日"]
+        return ASCII.decode(encoding) == ASCII.decode("ascii") and not any(
+            other and other.isascii() for other in others
+        )
     except (UnicodeError, LookupError):
         return False
 
@@ -159,7 +163,7 @@ def _copy(path: Path, encoding: str, copy: Path) -> _Invalid | None:
             f'The file is not UTF-8, and "{encoding}", the merchant\'s encoding, is not one of text. Set `encoding` of'
             ' the merchant in merchants.toml, for example to "cp1252".',
         ) from None
-    lines = at = pending = 0
+    at = pending = 0
     with path.open("rb") as source, copy.open("wb") as target:
         while True:
             chunk = source.read(CHUNK_BYTES)
@@ -168,8 +172,7 @@ def _copy(path: Path, encoding: str, copy: Path) -> _Invalid | None:
                 target.write(text.encode())
             except UnicodeError as problem:
                 start = problem.start if isinstance(problem, UnicodeDecodeError) else 0
-                return _Invalid(max(at - pending + start, 0), lines + 1)
-            lines += text.count("\n")
+                return _invalid(path, max(at - pending + start, 0))
             at += len(chunk)
             pending = len(decoder.getstate()[0])
             if not chunk:

@@ -21,11 +21,7 @@ select
   e.reason,
   e.reason_details,
   e.internal_note,
-  if(
-    e.creator_name is null or e.creator_email is null,
-    coalesce(e.creator_name, e.creator_email),
-    e.creator_name || ' <' || e.creator_email || '>'
-  ) as creator,
+  name_and_email(e.creator_name, e.creator_email) as creator,
   e.approved_by,
   e.location,
   e.event

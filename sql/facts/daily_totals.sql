@@ -9,7 +9,7 @@ select
   credit.reason,
   credit.credit_type,
   credit.creator,
-  sum(movement.signed_amount)::decimal(18, 4) as amount,
+  sum(movement.signed_amount)::decimal(38, 4) as amount,
   count(*) as movements
 from facts.movements as movement
 join stale_members as member

@@ -98,7 +98,7 @@ select
     when 'reversed' then 8
     else 9
   end as place,
-  (resolved.amount * 10000)::bigint as amount,
+  (resolved.amount::decimal(22, 4) * 10000)::bigint as amount,
   coalesce(epoch_us(resolved.expires_at), $never::bigint) as expires_at,
   resolved.priority,
   case
@@ -109,7 +109,7 @@ select
   end as credit,
   coalesce(if(resolved.had_redemption, resolved.redemption, null), $none::bigint) as redemption,
   case
-    when (resolved.amount * 10000)::bigint % (10 ** (4 - kind.decimals))::bigint <> 0 then $wrong_unit::tinyint
+    when (resolved.amount::decimal(22, 4) * 10000)::bigint % (10 ** (4 - kind.decimals))::bigint <> 0 then $wrong_unit::tinyint
     when not resolved.owns_credit then $other_account::tinyint
     else $free::tinyint
   end as barred,

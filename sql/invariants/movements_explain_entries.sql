@@ -15,6 +15,7 @@ with mine as not materialized (
 unmoved as (
   select merchant_id, entry_id, sum(unmoved) as unmoved
   from facts.findings
+  semi join stale_members using (merchant_id, member_id)
   where unmoved > 0
   group by merchant_id, entry_id
 ),
@@ -24,7 +25,10 @@ asserts as (
   from mine
   anti join unmoved using (merchant_id, entry_id)
   anti join (
-    select merchant_id, entry_id from facts.movements where movement_type = 'expired' and not derived
+    select merchant_id, entry_id
+    from facts.movements
+    semi join stale_members using (merchant_id, member_id)
+    where movement_type = 'expired' and not derived
   ) using (merchant_id, entry_id)
   where entry_type = 'expired'
 ),

@@ -4,7 +4,8 @@ with broken as (
     verdicts.source_row,
     split_part(verdicts.problem, ':', 1) as column_name,
     split_part(verdicts.problem, ':', 2) as reason,
-    json_merge_patch('{}', to_json(raw)) as row,
+    -- What is null is left out, and so is the row's number.
+    json_merge_patch(json_merge_patch('{}', to_json(raw)), '{"source_row": null}') as row,
     json_merge_patch('{}', to_json(raw)) ->> $id_column as row_id
   from staging.verdicts as verdicts
   join staging.raw as raw using (source_row)

@@ -10,7 +10,7 @@ select
   movement.signed_amount as amount,
   (sum(movement.signed_amount) over (
     partition by movement.merchant_id, movement.balance_type order by movement.sequence
-  ))::decimal(18, 4) as balance,
+  ))::decimal(38, 4) as balance,
   movement.unit,
   coalesce(entry.batch_id, credit.batch_id) as batch_id,
   coalesce(entry.reason, credit.reason) as reason,

@@ -5,7 +5,7 @@ with moved as (
     member_id,
     balance_type,
     unit,
-    sum(signed_amount)::decimal(18, 4) as balance,
+    sum(signed_amount)::decimal(38, 4) as balance,
     min(occurred_at) as created,
     max(occurred_at) as updated,
     count(*) as history_rows

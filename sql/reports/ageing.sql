@@ -30,7 +30,7 @@ select
   buckets.bucket,
   buckets.position,
   count(extant.unit) as credits,
-  coalesce(sum(extant.amount_remaining), 0)::decimal(18, 4) as amount,
+  coalesce(sum(extant.amount_remaining), 0)::decimal(38, 4) as amount,
   units.decimals
 from units
 cross join buckets

@@ -28,15 +28,15 @@ select
   unit,
   dimension,
   value,
-  coalesce(sum(amount) filter (flow = 'before'), 0)::decimal(18, 4) as opening_balance,
-  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'created'), 0)::decimal(18, 4) as created,
-  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'redeemed'), 0)::decimal(18, 4) as redeemed,
-  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'refunded'), 0)::decimal(18, 4) as refunded,
-  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'expired'), 0)::decimal(18, 4) as expired,
+  coalesce(sum(amount) filter (flow = 'before'), 0)::decimal(38, 4) as opening_balance,
+  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'created'), 0)::decimal(38, 4) as created,
+  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'redeemed'), 0)::decimal(38, 4) as redeemed,
+  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'refunded'), 0)::decimal(38, 4) as refunded,
+  coalesce(sum(amount) filter (flow = 'within' and movement_type = 'expired'), 0)::decimal(38, 4) as expired,
   coalesce(sum(amount) filter (
     flow = 'within' and movement_type not in ('created', 'redeemed', 'refunded', 'expired')
-  ), 0)::decimal(18, 4) as adjusted,
-  coalesce(sum(amount), 0)::decimal(18, 4) as closing_balance
+  ), 0)::decimal(38, 4) as adjusted,
+  coalesce(sum(amount), 0)::decimal(38, 4) as closing_balance
 from flows
 group by all
 having count(*) filter (flow = 'within') > 0 or sum(amount) <> 0

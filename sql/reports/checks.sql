@@ -171,10 +171,10 @@ select
   position,
   unit,
   side,
-  amount::decimal(18, 4) as amount,
+  amount::decimal(38, 4) as amount,
   other_side,
-  coalesce(other_amount, 0)::decimal(18, 4) as other_amount,
-  (amount - coalesce(other_amount, 0))::decimal(18, 4) as difference,
+  coalesce(other_amount, 0)::decimal(38, 4) as other_amount,
+  (amount - coalesce(other_amount, 0))::decimal(38, 4) as difference,
   amount = coalesce(other_amount, 0) as ties,
   decimals
 from ties

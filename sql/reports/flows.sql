@@ -37,6 +37,6 @@ select
   reason,
   credit_type,
   creator,
-  sum(amount)::decimal(18, 4) as amount
+  sum(amount)::decimal(38, 4) as amount
 from (from before union all by name from moved)
 group by all

@@ -39,10 +39,10 @@ select
   months.period,
   months.unit,
   months.month,
-  coalesce(sum(amount) filter (movement_type = 'created' and moved.month = months.month), 0)::decimal(18, 4) as created,
-  coalesce(-sum(amount) filter (movement_type = 'redeemed' and moved.month = months.month), 0)::decimal(18, 4) as redeemed,
-  coalesce(-sum(amount) filter (movement_type = 'expired' and moved.month = months.month), 0)::decimal(18, 4) as expired,
-  coalesce(sum(amount), 0)::decimal(18, 4) as closing_balance,
+  coalesce(sum(amount) filter (movement_type = 'created' and moved.month = months.month), 0)::decimal(38, 4) as created,
+  coalesce(-sum(amount) filter (movement_type = 'redeemed' and moved.month = months.month), 0)::decimal(38, 4) as redeemed,
+  coalesce(-sum(amount) filter (movement_type = 'expired' and moved.month = months.month), 0)::decimal(38, 4) as expired,
+  coalesce(sum(amount), 0)::decimal(38, 4) as closing_balance,
   months.decimals
 from months
 left join moved

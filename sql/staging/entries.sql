@@ -12,7 +12,7 @@ with said as (
     plain_amount(raw.amount, $decimal_comma) as plain,
     plain_amount(raw.original_amount, $decimal_comma) as plain_original,
     raw.entry_type in ('opening', 'created', 'transferred_in') as opens,
-    coalesce(raw.expires_at in ('', '0'), true) or year_of(raw.expires_at) > 2199 as lives_forever
+    raw.expires_at is null or raw.expires_at = '0' or coalesce(year_of(raw.expires_at) > 2199, false) as lives_forever
   from staging.raw as raw
   join settings.merchants as merchant on merchant.merchant_id = $merchant_id
   left join settings.balance_types as kind

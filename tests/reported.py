@@ -1,0 +1,89 @@
+"""Reports of small ledgers: entries as aligned text, replayed in memory, and every report table built of them.
+
+What the tables should hold is for the tests to say. Merchants are in UTC unless a test says otherwise.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from pipelines import periods, promises, reports
+from pipelines.periods import Period
+from pipelines.settings import Merchant
+from pipelines.workbook import Contents, contents_of
+from tests.ledgers import Ledger, Rows, merchant, replayed
+from tests.tables import rows
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+MEMBER_COLUMNS = ("email", "first_name", "last_name")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report tables hold of one merchant and period."""
+
+    contents: Contents
+
+    def __getitem__(self, name: str) -> Rows:
+        return Rows(self.contents[name].to_dicts())
+
+    def total(self, name: str, unit: str = "USD") -> Decimal:
+        """A total of Summary Statistics."""
+        (row,) = self["summary_statistics"].where(unit=unit)
+        assert isinstance(row[name], Decimal)
+        return row[name]
+
+
+def ledger_of(entries: str | Iterable[Mapping[str, Any]], *merchants: Merchant, members: str = "") -> Ledger:
+    """A ledger with these entries, replayed, and these members."""
+    told = rows(entries) if isinstance(entries, str) else entries
+    ledger = replayed(told, *(merchants or (merchant(timezone="UTC"),)))
+    for member in rows(members):
+        insert_member(ledger, **member)
+    return ledger
+
+
+def insert_member(ledger: Ledger, **member: str | None) -> None:
+    """Put a member into the ledger: member_id, and of merchant_id, email, first_name, last_name what is known."""
+    ledger.connection.execute(
+        "insert into ledger.members by name select $merchant_id as merchant_id, $member_id as member_id,"
+        " $email as email, $first_name as first_name, $last_name as last_name, false as is_employee,"
+        " 'members.csv' as source_file, 2 as source_row, 1 as file_event, 1 as event",
+        {"merchant_id": "acme", **dict.fromkeys(MEMBER_COLUMNS), **member},
+    )
+
+
+def month(ledger: Ledger, name: str, *, as_of: str | None = None, merchant_id: str = "", now: datetime = NOW) -> Period:
+    """A month of the ledger's merchant, the first unless said."""
+    of = ledger.merchants[merchant_id] if merchant_id else next(iter(ledger.merchants.values()))
+    return periods.month_of(of, periods.parse_month(name), now=now, as_of=as_of)
+
+
+def dates(ledger: Ledger, first: str, last: str, *, as_of: str | None = None, now: datetime = NOW) -> Period:
+    """Free dates of the ledger's first merchant."""
+    of = next(iter(ledger.merchants.values()))
+    return periods.range_of(of, periods.parse_day(first), periods.parse_day(last), now=now, as_of=as_of)
+
+
+def build(ledger: Ledger, *told: Period) -> list[Report]:
+    """Build every report table for these periods at once, and read each period's."""
+    periods.tell(ledger.connection, told)
+    with promises.transaction(ledger.connection):
+        for name in reports.names():
+            reports.build(ledger.connection, name)
+    return [Report(contents_of(ledger.connection, period)) for period in told]
+
+
+def report(
+    entries: str | Iterable[Mapping[str, Any]],
+    *merchants: Merchant,
+    name: str = "2026-06",
+    as_of: str | None = None,
+    members: str = "",
+) -> Report:
+    """The month `name` of the first merchant."""
+    ledger = ledger_of(entries, *merchants, members=members)
+    (built,) = build(ledger, month(ledger, name, as_of=as_of))
+    return built
