@@ -181,10 +181,10 @@ def report(
 def rejects(home: "Home", output: _Output, merchants: tuple[str, ...], everything: bool, **files: Path | None) -> None:
     """Rows of files that were set aside: where they stand, and what is wrong with them."""
     rows = _listing(home, output, "rejected_rows", merchants, {"everything": everything})
-    lines = [
-        f"landing/{row['source_file']}, row {row['source_row']}: {row['explanation']}."
-        for row in rows.iter_rows(named=True)
-    ]
+    lines = []
+    for row in rows.iter_rows(named=True):
+        place = f", row {row['source_row']}" if row["source_row"] else ""  # row 0 is the file as a whole
+        lines.append(f"landing/{row['source_file']}{place}: {row['explanation']}")
     _show(rows, output, "\n".join(lines) if lines else "", **files)
     if rows.height:
         output.say(

@@ -175,8 +175,7 @@ class _Reading:
                 outcome.rejected == kept,
                 f"{outcome.source_file}: {outcome.rejected} rows were rejected, {kept} of them were kept",
             )
-        for name in ("raw", "malformed", self.dataset.name, "verdicts", "rejected_rows", "newest"):
-            _drop(self.sql, name)
+        _empty_staging(self.sql)
         return outcome
 
     def _read(self) -> int:
@@ -234,7 +233,7 @@ class _Reading:
 
     def _replace_staged(self, name: str, select: str, parameters: dict[str, Any]) -> None:
         self.sql.execute(f"create or replace table staging.replaced as {select}", parameters)
-        _drop(self.sql, name)
+        _empty_staging(self.sql, name)
         self.sql.execute(f"alter table staging.replaced rename to {name}")
 
     def _put_in(self) -> None:
@@ -325,13 +324,15 @@ def _unknown_kind(kind: str) -> readers.UnreadableFileError:
     )
 
 
-def _drop(connection: duckdb.DuckDBPyConnection, staged: str) -> None:
-    """Drop a table or view of staging, if it is there."""
-    kind = connection.execute(
-        "select table_type from information_schema.tables where table_catalog = 'staging' and table_name = $1", [staged]
-    ).fetchone()
-    if kind:
-        connection.execute(f"drop {'view' if kind == ('VIEW',) else 'table'} staging.{staged}")
+def _empty_staging(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Drop the tables and views of staging that have these names; all where none is given."""
+    found = connection.execute(
+        "select table_name, table_type from information_schema.tables where table_catalog = 'staging'"
+        " order by table_type desc"
+    ).fetchall()
+    for name, kind in found:
+        if not names or name in names:
+            connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} staging.{name}")
 
 
 def _take(

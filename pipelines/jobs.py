@@ -6,7 +6,6 @@ from pydantic import Field
 from assets.workbook import shown
 from pipelines import ingest as ingesting
 from pipelines import periods, replay, reports
-from pipelines.partitions import MONTHS
 from pipelines.publish import publish
 from pipelines.resources import Rollforward, for_people
 from pipelines.workbook import contents_of
@@ -19,7 +18,6 @@ ingest = dg.define_asset_job(
 monthly_report = dg.define_asset_job(
     "monthly_report",
     selection=dg.AssetSelection.groups("ledger", "facts", "reports", "workbook"),
-    partitions_def=MONTHS,
     description="Ingest, replay, and publish each merchant's workbook of the months chosen.",
 )
 

@@ -14,8 +14,7 @@ import duckdb
 import polars as pl
 
 from pipelines import models, shards
-from pipelines.resources import select_merchants
-from pipelines.settings import Home, read_merchants
+from pipelines.settings import Home, read_merchants, select_merchants
 from pipelines.workbook import kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 

@@ -263,11 +263,15 @@ def _create(
 
 
 def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
-    connection.register("_rows", rows.to_arrow())
+    """Put `rows` at the end of `table`, whose columns they have.
+
+    Not by `register`: within a transaction that would keep all rows in memory until its end.
+    """
+    arrow = connection.from_arrow(rows.to_arrow())
     if table in _SCRATCH:
-        connection.execute(f"create temp table if not exists {table} as from _rows limit 0")
-    connection.execute(f"insert into {table} by name from _rows")
-    connection.unregister("_rows")
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(arrow.columns, arrow.types, strict=True))
+        connection.execute(f"create temp table if not exists {table} ({columns})")
+    arrow.insert_into(table)
 
 
 def _column(connection: duckdb.DuckDBPyConnection, select: str) -> list[Any]:

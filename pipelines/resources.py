@@ -13,7 +13,7 @@ from pipelines import ingest, periods, shards
 from pipelines.periods import Period
 from pipelines.promises import BrokenPromiseError
 from pipelines.publish import PublishError
-from pipelines.settings import Home, Merchant, SettingsError, find_home, read_merchants
+from pipelines.settings import Home, Merchant, SettingsError, find_home, read_merchants, select_merchants
 from pipelines.shards import LedgerUnavailableError, Say, Shard
 
 # Problems whose text is meant for the person at the screen; anything else is a defect and keeps its traceback.
@@ -112,16 +112,6 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                 undeclared=[] if self.merchants else ingest.undeclared_merchants(home, set(declared)),
             )
             yield self
-
-
-def select_merchants(declared: Mapping[str, Merchant], asked: Sequence[str]) -> dict[str, Merchant]:
-    """The merchants asked for; all where none is. Raises SettingsError for one that is not declared."""
-    for merchant_id in asked:
-        if merchant_id not in declared:
-            raise SettingsError(
-                f'merchant "{merchant_id}" is not declared in merchants.toml; declared are {", ".join(declared)}.'
-            )
-    return {merchant_id: declared[merchant_id] for merchant_id in declared if not asked or merchant_id in asked}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -228,6 +228,16 @@ def _line_at(text: str, problem: tomllib.TOMLDecodeError) -> str:
     table = next((line.strip() for line in reversed(above) if line.strip().startswith("[")), "")
     said = above[-1].strip()
     return f": {said}" + (f", in {table}" if table and table != said else "")
+
+
+def select_merchants(declared: Mapping[str, Merchant], asked: Sequence[str]) -> dict[str, Merchant]:
+    """The merchants asked for; all where none is. Raises SettingsError for one that is not declared."""
+    for merchant_id in asked:
+        if merchant_id not in declared:
+            raise SettingsError(
+                f'merchant "{merchant_id}" is not declared in merchants.toml; declared are {", ".join(declared)}.'
+            )
+    return {merchant_id: declared[merchant_id] for merchant_id in declared if not asked or merchant_id in asked}
 
 
 def _merchant(path: Path, merchant_id: str, keys: object) -> Merchant:

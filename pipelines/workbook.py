@@ -282,9 +282,7 @@ class _Summary:
             unit, decimals, letter = total["unit"], total["decimals"], xl_col_to_name(column)
             styles.write(sheet, 0, column, unit, HEADER_RIGHT)
             for offset, (_, name, summed, of) in enumerate(TOTALS):
-                formula = (
-                    of.format(c=letter, d=decimals) if summed is None else self._sum(summed, of, letter, unit, decimals)
-                )
+                formula = of.format(c=letter, d=decimals) if summed is None else self._sum(summed, of, letter, decimals)
                 row = FIRST_TOTAL_ROW + offset
                 sheet.write_formula(row, column, formula, styles.amount(decimals), _number(total[name]))
                 defined = "".join(word.title() for word in name.split("_"))
@@ -295,12 +293,9 @@ class _Summary:
                     names.add(defined.casefold())
                     self.book.define_name(defined, f"='{SUMMARY}'!${letter}${row + 1}")
 
-    def _sum(self, sheet_name: str, column: str, letter: str, unit: str, decimals: int) -> str:
-        # A unit may have characters that SUMIFS takes for wildcards or for a comparison.
-        escaped = re.sub(r"([*?~])", r"~\1", unit).replace('"', '""')
-        wanted = f"{letter}$1" if re.fullmatch(r"[\w ]+", unit) else f'"={escaped}"'
+    def _sum(self, sheet_name: str, column: str, letter: str, decimals: int) -> str:
         terms = "+".join(
-            f"SUMIFS({part.range_of(column)},{part.range_of('unit')},{wanted})" for part in self.data[sheet_name]
+            f"SUMIFS({part.range_of(column)},{part.range_of('unit')},{letter}$1)" for part in self.data[sheet_name]
         )
         return f"=ROUND({terms},{decimals})"
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -168,15 +167,11 @@ def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported:
         text=True,
         env=environment(),
     )
-    try:
+    with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        started = time.monotonic()
         said = rollforward(reported, "ingest", "--wait", "1", status=1).stderr
         assert f"process {holder.pid}" in said
         assert "--wait" in said
-        assert time.monotonic() - started < 60
-    finally:
         holder.kill()
-        holder.wait()
     rollforward(reported, "ingest")

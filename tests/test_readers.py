@@ -73,10 +73,15 @@ class Reading:
         return problem.value
 
 
-@pytest.fixture
-def reading(tmp_path: Path) -> Iterator[Reading]:
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with connected() as con:
-        yield Reading(con, tmp_path)
+        yield con
+
+
+@pytest.fixture
+def reading(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> Reading:
+    return Reading(con, tmp_path)
 
 
 def connected() -> duckdb.DuckDBPyConnection:
@@ -403,12 +408,13 @@ def test_both_ways_agree_on_a_file_that_several_threads_read(reading: Reading) -
         lines.append(f"e{number},{number},{note}" + ",x" * (number % 7001 == 0) if number % 5003 else f"e{number}")
     text = "\n".join(lines)
     digest = "select count(*), sum(source_row), sum(hash(columns(*))) from staging.{}"
-    found = []
+    found: list[tuple[Read, Any, Any]] = []
     for way in (csv_file._read_at_once, lambda *_: None):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(csv_file, "_read_at_once", way)
             read = reading(text)
-        found.append((read, *(reading.con.execute(digest.format(name)).fetchall() for name in ("raw", "malformed"))))
+        raw, malformed = (reading.con.execute(digest.format(name)).fetchall() for name in ("raw", "malformed"))
+        found.append((read, raw, malformed))
     assert found[0] == found[1]
     assert found[0][0].rows_read == 300_000
 
@@ -838,10 +844,11 @@ def test_no_bytes_make_more_than_rows_or_a_reason(reading: Reading, kind: Kind, 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "xlsx"])
 def test_staging_may_be_a_file(reading: Reading, kind: Kind) -> None:
-    reading.con.execute("detach staging")
-    reading.con.execute(f"attach '{reading.folder / 'staging.duckdb'}' as staging")
-    reading(FILES[kind], kind)
-    assert [row[1:] for row in reading.rows] == [("a", "1", None)]
+    with duckdb.connect() as con:
+        con.execute(f"attach '{reading.folder / 'staging.duckdb'}' as staging")
+        reading.con = con
+        reading(FILES[kind], kind)
+        assert [row[1:] for row in reading.rows] == [("a", "1", None)]
 
 
 def test_the_same_rows_from_every_kind(reading: Reading) -> None:

@@ -89,7 +89,7 @@ class _Lines:
         self._read = self._read_again = 0
 
     def next(self) -> str | None:
-        """The next line; of one that is too long, a character more than may be."""
+        """The next line; of one that is too long, its beginning."""
         if self._returned:
             return self._returned.popleft()
         line = self._file.readline(MOST_CHARACTERS + 1)
@@ -109,7 +109,7 @@ class _Lines:
         if self._read_again > 3 * self._read + FREE_EFFORT:
             raise UnreadableFileError(
                 "broken_quotes",
-                "The quotes in this file do not pair up: row after row has one that opens and does not close. Export the"
+                "The quotes in this file do not pair up: row after row has one that opens and never closes. Export the"
                 ' file again, with a quote inside quoted text written twice (""), and send it again.',
             )
         self._returned.extendleft(reversed(lines))

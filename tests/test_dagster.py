@@ -1,0 +1,138 @@
+"""What Dagster loads, runs and shows: through its own API, on a home's own instance."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from pipelines import runs
+from pipelines.definitions import defs
+from pipelines.resources import Voice
+from pipelines.sample import write_sample
+from pipelines.settings import Home, find_home
+from pipelines.shards import ledger_path
+
+MAY_AND_JUNE = ("2026-05-01", "2026-06-01")
+CHECKS = dg.AssetKey(["reports", "checks"])
+WORKBOOK = dg.AssetKey(["workbook", "credits_workbook"])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    made = find_home(tmp_path_factory.mktemp("dagster") / "home")
+    write_sample(made, entries=600)
+    return made
+
+
+@pytest.fixture(scope="module")
+def told(home: Home) -> dict[str, dict[str, Any]]:
+    """What the monthly report of May and June told, by asset."""
+    return run(home, "monthly_report", months=MAY_AND_JUNE)
+
+
+@pytest.fixture
+def instance(home: Home, told: object) -> Iterator[dg.DagsterInstance]:
+    with runs.instance_of(home) as opened:
+        yield opened
+
+
+def run(home: Home, job: str, **choices: Any) -> dict[str, dict[str, Any]]:
+    return runs.run(home, job, speaks=Voice(lambda _said: None), resource={}, **choices)
+
+
+def test_two_months_of_all_merchants_are_one_run(told: dict[str, Any], instance: dg.DagsterInstance) -> None:
+    assert instance.get_runs_count() == 1
+    published = told["workbook/credits_workbook"]["published"]
+    assert {(workbook["merchant_id"], workbook["period"]) for workbook in published} == {
+        (merchant, month)
+        for merchant in ("green-acres", "harbor-gym", "kiwi-grocer")
+        for month in ("2026-05", "2026-06")
+    }
+    assert all(Path(workbook["path"]).is_file() for workbook in published)
+    assert set(MAY_AND_JUNE) <= set(instance.get_materialized_partitions(WORKBOOK))
+
+
+def test_each_table_shows_its_rows_and_the_first_of_them(told: dict[str, Any]) -> None:
+    for name, metadata in told.items():
+        if name.startswith(("reports/", "facts/")):
+            assert metadata["dagster/row_count"] >= 0
+            assert metadata["preview"].startswith(("| ", "No rows."))
+    assert told["reports/credits_created"]["total_USD"] > 0
+    assert "| source_file | reading | rows_read |" in told["ledger/files"]["taken"]
+
+
+def test_every_schema_and_invariant_is_a_check_that_was_held(told: object, instance: dg.DagsterInstance) -> None:
+    keys = [key for node in defs.resolve_asset_graph().asset_nodes for key in node.check_keys]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert len(keys) > 20
+    assert {key for key, record in latest.items() if record.status.value == "SUCCEEDED"} == set(keys)
+
+
+def test_checks_that_fail_a_run_are_blocking_and_say_what_they_hold(told: object) -> None:
+    for spec in defs.resolve_asset_graph().asset_check_keys:
+        check = defs.resolve_asset_graph().get(spec)
+        assert check.blocking, spec
+        assert check.description, spec
+
+
+def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> None:
+    assert set(run(home, "ingest")) == {
+        *(f"ledger/{name}" for name in ("files", "entries", "members", "rejected_rows")),
+        *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
+    }
+
+
+def test_free_dates_are_observed_and_no_partition_is_materialised(
+    home: Home, told: object, instance: dg.DagsterInstance
+) -> None:
+    before = instance.get_materialized_partitions(WORKBOOK)
+    dates = {"report_free_dates": {"config": {"start": "2026-05-12", "end": "2026-06-11"}}}
+    observed = run(home, "credit_report", ops=dates)
+    assert len(observed["workbook/credits_workbook"]["published"]) == 3
+    assert instance.get_materialized_partitions(WORKBOOK) == before
+
+
+def test_the_launchpad_explains_every_field() -> None:
+    job = defs.resolve_job_def("credit_report")
+    fields = job.run_config_schema.config_type.fields
+    resource = fields["resources"].config_type.fields["rollforward"].config_type.fields["config"].config_type.fields
+    op = fields["ops"].config_type.fields["report_free_dates"].config_type.fields["config"].config_type.fields
+    for name, field in {**resource, **op}.items():
+        assert field.description, name
+
+
+def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(
+    home: Home, told: dict[str, Any], instance: dg.DagsterInstance
+) -> None:
+    ledger = ledger_path(home, "main")
+    damage(ledger, "+ 1")
+    before = rows_of(ledger)
+    try:
+        with pytest.raises(runs.RunFailedError) as failed:
+            run(home, "monthly_report", months=MAY_AND_JUNE)
+        assert "1.00" in str(failed.value)
+        assert "Traceback" not in str(failed.value)
+        assert rows_of(ledger) == before
+        assert instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(CHECKS, "schema"), limit=1
+        )[0].status.value == "FAILED"
+    finally:
+        damage(ledger, "- 1")
+    run(home, "monthly_report", months=MAY_AND_JUNE)
+
+
+def damage(ledger: Path, by: str) -> None:
+    """Let a day's total say something else than its movements."""
+    with duckdb.connect(str(ledger)) as connection:
+        connection.execute(
+            f"update facts.daily_totals set amount = amount {by} where rowid = (select min(rowid) from facts.daily_totals"
+            f" where merchant_id = 'green-acres' and unit = 'USD' and day < '2026-05-01')"
+        )
+
+
+def rows_of(ledger: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(ledger), read_only=True) as connection:
+        return connection.execute("select * from reports.checks order by all").fetchall()
