@@ -7,6 +7,7 @@ where chunks come from and go to is `pipelines.replay`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ from pipelines.kernel import Numbers
 
 Flags = npt.NDArray[np.bool_]
 
-DAY_US = clock.DAY_S * clock.SECOND_US
+# What sql/facts/movements.sql writes where there is no number.
 CODES = {
-    "never": kernel.NEVER,
+    "kinds": list(kernel.KINDS),
     "none": kernel.NONE,
     "unknown": kernel.UNKNOWN,
     "free": kernel.FREE,
@@ -41,6 +42,14 @@ class Replayed:
 
 
 @dataclass(frozen=True)
+class Policies:
+    """What merchants have decided: `merchants` and `balance_types` as in the settings database."""
+
+    merchants: pl.DataFrame
+    balance_types: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Places:
     """Where in a chunk each numbered credit and redemption is. Those of other chunks are never looked up."""
 
@@ -49,41 +58,43 @@ class Places:
 
 
 def places(highest_credit: int, highest_redemption: int) -> Places:
-    """Room for the places of credits and redemptions with numbers from 0 to the highest; below 0 where there are none."""
+    """Room for the places of credits and redemptions, numbered from 0 to the highest; below 0 where there are none."""
     return Places(*(np.zeros(max(highest, 0) + 1, np.int64) for highest in (highest_credit, highest_redemption)))
 
 
-def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, timezones: Mapping[str, str]) -> Replayed:
+def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: Policies) -> Replayed:
     """Replay a chunk.
 
-    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/stale_members.sql, all of them;
-    `timezones` are by merchant. Of the result, `movements` has the columns of schemas.facts.Movements, and `findings`
-    those that sql/facts/findings.sql reads.
+    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/stale_members.sql, all of them. Of
+    the result, `movements` has the columns of schemas.facts.Movements, `findings` those that sql/facts/findings.sql
+    reads.
     """
-    kinds = chunk["entry_type"].cast(pl.Enum(kernel.KINDS)).to_physical().to_numpy().astype(np.int8)
-    credit, redemption = chunk["credit"].to_numpy(), chunk["redemption"].to_numpy()
+    kinds = chunk["kind"].to_numpy()
+    credit, redemption = (chunk[name].cast(pl.Int64).to_numpy() for name in ("credit", "redemption"))
     positions = np.arange(chunk.height)
     opens = kinds <= kernel.TRANSFERRED_IN
     where.credits[credit[opens]] = positions[opens]
     is_given_back = (kinds == kernel.REDEEMED) & (redemption >= 0)
     where.redemptions[redemption[is_given_back]] = positions[is_given_back]
+    texts = _texts(chunk, members, policies.balance_types)
     begins = _account_begins(chunk)
+    oldest_first = policies.merchants.filter(draw_order="oldest_first")["merchant_id"]
     moved, found, parts = kernel.replay(
         np.append(begins, chunk.height),
         kinds,
-        chunk["occurred_at"].to_numpy(),
-        chunk["amount"].to_numpy(),
-        chunk["expires_at"].to_numpy(),
+        _micros(chunk["occurred_at"], kernel.NEVER),
+        _ten_thousandths(chunk["amount"]),
+        _micros(chunk["expires_at"], kernel.NEVER),
         chunk["priority"].to_numpy(),
         credit,
         _looked_up(where.credits, credit),
         _looked_up(where.redemptions, redemption),
         chunk["barred"].to_numpy(),
-        chunk["grace"].to_numpy(),
-        chunk["oldest_first"].to_numpy()[begins],
+        _micros(chunk["grace"], kernel.NONE),
+        texts["merchant_id"].gather(begins).is_in(oldest_first.implode()).to_numpy(),
         chunk.height + chunk.height // 2,
     )
-    texts = _texts(chunk, members)
+    timezones = dict(policies.merchants.select("merchant_id", "timezone").iter_rows())
     return Replayed(begins.size, _movements(texts, moved, parts, timezones), _findings(texts, chunk, found))
 
 
@@ -97,20 +108,20 @@ def _account_begins(chunk: pl.DataFrame) -> Numbers:
     return np.flatnonzero(~same.fill_null(False).to_numpy())
 
 
-def _texts(chunk: pl.DataFrame, members: pl.DataFrame) -> pl.DataFrame:
+def _texts(chunk: pl.DataFrame, members: pl.DataFrame, balance_types: pl.DataFrame) -> pl.DataFrame:
     """What movements and findings say of the entry, or the credit, at each position."""
     whose = _gathered(members.select("merchant_id", "member_id"), chunk["member"])
-    return whose.hstack(
+    said = whose.hstack(
         chunk.select(
             "balance_type",
-            "unit",
             "entry_id",
             "credit_id",
             "redemption_id",
-            id=pl.when(pl.col("entry_type") == "redeemed").then("redemption_id").otherwise("entry_id"),
+            id=pl.when(pl.col("kind") == kernel.REDEEMED).then("redemption_id").otherwise("entry_id"),
             expiry_id=pl.col("credit_id") + ".expired",
         )
     )
+    return said.join(balance_types, on=["merchant_id", "balance_type"], how="left", maintain_order="left")
 
 
 def _movements(texts: pl.DataFrame, moved: Numbers, parts: Numbers, timezones: Mapping[str, str]) -> pl.DataFrame:
@@ -156,16 +167,14 @@ def _findings(texts: pl.DataFrame, chunk: pl.DataFrame, found: Numbers) -> pl.Da
     entry, credit, asserted = (
         found[row] for row in (kernel.FINDING_ENTRY, kernel.FINDING_CREDIT, kernel.ASSERTED)
     )  # fmt: skip
-    said = _gathered(chunk.select("decimals", "entry_type", "occurred_at", "amount"), pl.Series(entry))
-    return _gathered(
-        texts.select("merchant_id", "member_id", "balance_type", "unit", "entry_id", "redemption_id"), pl.Series(entry)
-    ).with_columns(
+    said = _gathered(chunk.select("kind", "occurred_at", "amount"), pl.Series(entry))
+    whose = texts.select("merchant_id", "member_id", "balance_type", "unit", "decimals", "entry_id", "redemption_id")
+    return _gathered(whose, pl.Series(entry)).with_columns(
         _named("finding", kernel.FINDINGS, found[kernel.FINDING]),
-        said["decimals"],
-        said["entry_type"],
+        _named("entry_type", kernel.KINDS, said["kind"].to_numpy()),
+        said["occurred_at"],
         credit_id=texts["credit_id"].gather(np.where(credit >= 0, credit, entry)),
-        occurred_at=_instants(said["occurred_at"].to_numpy()),
-        stated=_money(said["amount"].to_numpy()),
+        stated=said["amount"],
         amount=_money(found[kernel.CONCERNED]),
         unmoved=_money(found[kernel.UNMOVED]),
         asserted=_money(asserted, asserted >= 0),
@@ -182,7 +191,7 @@ def _positions(positions: Numbers, present: Flags) -> pl.Series:
     return _blank_unless(pl.Series(positions, dtype=pl.Int64), present)
 
 
-def _named(column: str, names: Sequence[str], codes: Numbers) -> pl.Series:
+def _named(column: str, names: Sequence[str], codes: npt.NDArray[np.signedinteger[Any]]) -> pl.Series:
     return pl.Series(column, names, dtype=pl.String).gather(codes)
 
 
@@ -193,6 +202,17 @@ def _instants(micros: Numbers, present: Flags | None = None) -> pl.Series:
 
 def _blank_unless(series: pl.Series, present: Flags) -> pl.Series:
     return pl.select(pl.when(pl.Series(present)).then(series)).to_series()
+
+
+def _micros(instants: pl.Series, blank: int) -> Numbers:
+    return instants.to_physical().fill_null(blank).to_numpy()
+
+
+def _ten_thousandths(amounts: pl.Series) -> Numbers:
+    """The numbers behind exact decimals, which are the lower of the two words that Arrow has for each."""
+    arrow = amounts.rechunk().to_arrow()
+    words = np.frombuffer(arrow.buffers()[1], np.int64)
+    return np.ascontiguousarray(words[2 * arrow.offset :: 2][: len(arrow)])
 
 
 def _money(ten_thousandths: Numbers, present: Flags | None = None) -> pl.Series:
@@ -210,5 +230,5 @@ def _local_days(instants: Numbers, merchants: pl.Series, timezones: Mapping[str,
     days = np.empty(instants.size, np.int32)
     begins = np.flatnonzero((merchants != merchants.shift()).fill_null(True).to_numpy()).tolist()
     for begin, end in pairwise([*begins, instants.size]):
-        days[begin:end] = clock.local_micros(instants[begin:end], timezones[merchants[begin]]) // DAY_US
+        days[begin:end] = clock.days(instants[begin:end], timezones[merchants[begin]])
     return pl.Series(days).cast(pl.Date)

@@ -21,6 +21,7 @@ from duckdb.func import ARROW, SPECIAL
 
 SECOND_US = 1_000_000
 DAY_S = 86_400
+DAY_US = DAY_S * SECOND_US
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 LAST_SECOND = time(23, 59, 59)
 
@@ -78,6 +79,16 @@ def utc_micros(local: Micros, timezone: str) -> Micros:
 def local_micros(instant: Micros, timezone: str) -> Micros:
     """Naive local microseconds of instants given as microseconds since 1970 UTC."""
     return _shift(instant, timezone, local=False)
+
+
+def days(instants: Micros, timezone: str) -> Micros:
+    """The local day that each instant (microseconds UTC) belongs to, in days since 1970-01-01.
+
+    A day begins at its first instant and never again: where the clock is set back over midnight, the evening that
+    comes twice belongs, the second time, to the day that has begun.
+    """
+    shown = local_micros(instants, timezone) // DAY_US
+    return shown + (utc_micros((shown + 1) * DAY_US, timezone) <= instants)
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:

@@ -198,6 +198,7 @@ class _Reading:
                 shape,
                 encoding=self.merchant.encoding,
                 scratch=self.shard.scratch,
+                decimal_mark="," if self.merchant.decimal_comma else ".",
             ).rows_read
         except readers.UnreadableFileError as problem:
             self._stage_unreadable(problem)

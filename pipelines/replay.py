@@ -16,7 +16,7 @@ from pipelines import models, promises
 from schemas import facts
 
 # Whole accounts that add up to about so many entries go through the kernel at once. It bounds the memory used.
-CHUNK_ENTRIES = 1_000_000
+CHUNK_ENTRIES = 500_000
 FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
@@ -83,7 +83,7 @@ def replay_within(connection: duckdb.DuckDBPyConnection, merchants: Collection[s
     _create(
         connection,
         "stale_merchants",
-        f"select now.*, coalesce(if(before.policies = now.policies, before.through_event, 0), 0) as after_event"
+        f"select now.*, coalesce(if(before.policies = now.policies, before.through_event, 0), 0) as after_event"  # noqa: S608 - names of ours
         f" from ({models.load('facts.replayed').sql}) as now left join facts.replayed as before using (merchant_id)"
         f" where list_contains($merchants, merchant_id) and now.through_event > after_event",
         {"merchants": list(merchants)},
@@ -141,13 +141,13 @@ def _forget(connection: duckdb.DuckDBPyConnection) -> None:
     """
     for table in ("credits", "movements", "findings", "daily_totals"):
         connection.execute(
-            f"delete from facts.{table} where merchant_id in"
+            f"delete from facts.{table} where merchant_id in"  # noqa: S608 - names of ours
             f" (select merchant_id from stale_merchants where after_event = 0)"
         )
     _create(connection, "former_totals", models.load("facts.daily_totals").sql)
     for table in ("movements", "findings"):
         connection.execute(
-            f"delete from facts.{table} where (merchant_id, member_id) in"
+            f"delete from facts.{table} where (merchant_id, member_id) in"  # noqa: S608 - names of ours
             f" (select merchant_id, member_id from stale_members)"
         )
 
@@ -175,10 +175,13 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
     highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
     assert highest is not None
     places = chunks.places(*highest)
-    timezones = dict(connection.execute("select merchant_id, timezone from settings.merchants").fetchall())
+    policies = chunks.Policies(
+        connection.execute("select merchant_id, timezone, draw_order from settings.merchants").pl(),
+        connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
+    )
     connection.execute("drop table if exists temp.replay_findings")
     for chunk in _in_chunks(connection, members):
-        replayed = chunks.replay(chunk, members, places, timezones)
+        replayed = chunks.replay(chunk, members, places, policies)
         promises.check(facts.Movements, replayed.movements, "facts.movements")
         _append(connection, "facts.movements", replayed.movements)
         _append(connection, "replay_findings", replayed.findings)
@@ -213,24 +216,24 @@ def _update_daily_totals(connection: duckdb.DuckDBPyConnection) -> None:
     _create(
         connection,
         "changed_totals",
-        f"from ({models.load('facts.daily_totals').sql}) union all by name"
+        f"from ({models.load('facts.daily_totals').sql}) union all by name"  # noqa: S608 - names of ours
         f" select * replace (-amount as amount, -movements as movements) from former_totals",
     )
     on_changed_days = "(merchant_id, day) in (select merchant_id, day from changed_totals)"
     _create(
         connection,
         "new_totals",
-        f"select * exclude (amount, movements), sum(amount)::decimal(38, 4) as amount,"
+        f"select * exclude (amount, movements), sum(amount)::decimal(38, 4) as amount,"  # noqa: S608 - names of ours
         f" sum(movements)::bigint as movements"
         f" from (from changed_totals union all by name from facts.daily_totals where {on_changed_days})"
         f" group by all having sum(movements) <> 0",
     )
-    connection.execute(f"delete from facts.daily_totals where {on_changed_days}")
+    connection.execute(f"delete from facts.daily_totals where {on_changed_days}")  # noqa: S608 - names of ours
     connection.execute("insert into facts.daily_totals by name from new_totals")
     promises.validate(
         connection,
         facts.DailyTotals,
-        f"select * from facts.daily_totals where {on_changed_days}",
+        f"select * from facts.daily_totals where {on_changed_days}",  # noqa: S608 - names of ours
         [],
         "facts.daily_totals",
     )

@@ -138,7 +138,7 @@ def _sums(preview: pl.DataFrame, session: Any, name: str) -> dict[str, float]:
     sums: dict[str, Decimal] = {}
     for shard in session.shards:
         select = (
-            f"select unit, sum(amount) from {name} semi join settings.periods using (merchant_id, period) group by 1"  # noqa: S608, E501 - our own tables
+            f"select unit, sum(amount) from {name} semi join settings.periods using (merchant_id, period) group by 1"  # noqa: S608 - our own tables
         )
         for unit, amount in shard.connection.execute(select).fetchall():
             sums[unit] = sums.get(unit, Decimal(0)) + amount

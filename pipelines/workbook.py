@@ -49,7 +49,7 @@ TOTALS = (
 )
 FIRST_TOTAL_ROW = 4
 AS_OF_ROW = FIRST_TOTAL_ROW + len(TOTALS)
-CHARTS_ROW, CHARTS_HEIGHT_ROWS, ROW_PIXELS = AS_OF_ROW + 4, 16, 20
+CHARTS_ROW, CHARTS_HEIGHT_ROWS, ROW_PIXELS = AS_OF_ROW + 4, 14, 20
 ROLL_FORWARD = (
     ("Opening balance", "opening_balance"),
     ("Opening entries", "opening_entries"),

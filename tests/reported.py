@@ -32,8 +32,9 @@ class Report:
     def total(self, name: str, unit: str = "USD") -> Decimal:
         """A total of Summary Statistics."""
         (row,) = self["summary_statistics"].where(unit=unit)
-        assert isinstance(row[name], Decimal)
-        return row[name]
+        amount = row[name]
+        assert isinstance(amount, Decimal)
+        return amount
 
 
 def ledger_of(entries: str | Iterable[Mapping[str, Any]], *merchants: Merchant, members: str = "") -> Ledger:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import duckdb
@@ -97,7 +97,7 @@ def test_free_dates_are_observed_and_no_partition_is_materialised(
 
 def test_the_launchpad_explains_every_field() -> None:
     job = defs.resolve_job_def("credit_report")
-    fields = job.run_config_schema.config_type.fields
+    fields: Any = cast(Any, job.run_config_schema.config_type).fields
     resource = fields["resources"].config_type.fields["rollforward"].config_type.fields["config"].config_type.fields
     op = fields["ops"].config_type.fields["report_free_dates"].config_type.fields["config"].config_type.fields
     for name, field in {**resource, **op}.items():
@@ -116,9 +116,12 @@ def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(
         assert "1.00" in str(failed.value)
         assert "Traceback" not in str(failed.value)
         assert rows_of(ledger) == before
-        assert instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(CHECKS, "schema"), limit=1
-        )[0].status.value == "FAILED"
+        assert (
+            instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(CHECKS, "schema"), limit=1)[
+                0
+            ].status.value
+            == "FAILED"
+        )
     finally:
         damage(ledger, "- 1")
     run(home, "monthly_report", months=MAY_AND_JUNE)
@@ -128,8 +131,8 @@ def damage(ledger: Path, by: str) -> None:
     """Let a day's total say something else than its movements."""
     with duckdb.connect(str(ledger)) as connection:
         connection.execute(
-            f"update facts.daily_totals set amount = amount {by} where rowid = (select min(rowid) from facts.daily_totals"
-            f" where merchant_id = 'green-acres' and unit = 'USD' and day < '2026-05-01')"
+            f"update facts.daily_totals set amount = amount {by} where rowid = (select min(rowid) from"
+            " facts.daily_totals where merchant_id = 'green-acres' and unit = 'USD' and day < '2026-05-01')"
         )
 
 

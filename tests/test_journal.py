@@ -270,9 +270,7 @@ def test_a_ledger_that_knows_more_than_the_journal_is_not_written_to(home: Insta
     home.ingest()
     shutil.rmtree(home.home.journal)
     home.land("acme/entries/b.csv", csv([{**ENTRY, "entry_id": "e9"}]))
-    with pytest.raises(
-        LedgerUnavailableError, match=r"knows event 1 of acme, which .* lacks"
-    ):
+    with pytest.raises(LedgerUnavailableError, match=r"knows event 1 of acme, which .* lacks"):
         home.ingest()
     assert not Journal(home.home).numbers("acme")
 
@@ -288,10 +286,19 @@ def test_a_broken_promise_leaves_nothing_of_its_file(home: Installation, monkeyp
 
 def test_a_publication_is_an_event_and_is_recorded_again_where_the_ledger_lacks_it(home: Installation) -> None:
     content = {
-        "period": "2026-06", "starts_at": "2026-06-01T04:00:00+00:00", "ends_at": "2026-07-01T04:00:00+00:00",
-        "as_of": "2026-07-01T04:00:00+00:00", "is_final": True, "version": 1, "path": "acme/2026-06.xlsx",
-        "sha256": "0" * 64, "content_hash": "1" * 64, "totals": "{}", "newest_recorded_at": None,
-        "run_id": "run", "software_version": "0.1.0",
+        "period": "2026-06",
+        "starts_at": "2026-06-01T04:00:00+00:00",
+        "ends_at": "2026-07-01T04:00:00+00:00",
+        "as_of": "2026-07-01T04:00:00+00:00",
+        "is_final": True,
+        "version": 1,
+        "path": "acme/2026-06.xlsx",
+        "sha256": "0" * 64,
+        "content_hash": "1" * 64,
+        "totals": "{}",
+        "newest_recorded_at": None,
+        "run_id": "run",
+        "software_version": "0.1.0",
     }
     event = Journal(home.home).write("acme", "publication", content)
     with home.opened() as shard:

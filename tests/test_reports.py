@@ -1086,38 +1086,40 @@ def test_an_error_in_one_balance_type_is_noticed_also_where_another_makes_up_for
 
 def test_every_total_is_held_against_every_table_that_adds_up_to_it() -> None:
     june = report(BREAKDOWNS)
-    assert_rows(june["checks"].where(unit="USD"), CHECKS)
+    checks = june["checks"].where(unit="USD")
+    assert [(check["side"], check["other_side"]) for check in checks] == CHECKS
+    assert all(check["ties"] and check["difference"] == 0 for check in checks)
 
 
-CHECKS = """
-    side                                                               other_side                                 ties
-    Total Credit Created                                               Rows of Credits Created                    true
-    Total Credit Redeemed                                              Rows of Credit Redemptions                 true
-    Total Credit Redemption Refunded                                   Rows of Credit Redemption Refunds          true
-    Total Credit Expired                                               Rows of Credit Expirations                 true
-    Total Credit Extant                                                Rows of Extant Credits                     true
-    Total Credit Adjusted                                              Rows of Credit Adjustments                 true
-    Opening balance                                                    Every movement before the period           true
-    Opening balance + Total Change including adjustments               Closing balance                            true
-    Closing balance + movements after the period                       Total Credit Extant - overdrawn            true
-    Closing balance + movements after the period + overdrawn, default  Extant Credits of default                  true
-    Closing balance + movements after the period + overdrawn, gift     Extant Credits of gift                     true
-    Closing balance                                                    Closing balance of the last of twelve monthstrue
-    Total Credit Extant                                                Ageing                                     true
-    Total Credit Extant                                                Expiry schedule                            true
-""" + "".join(
-    f"    {side:67}By {dimension:42}true\n"
-    for dimension in ("reason", "credit type", "balance type", "creator")
-    for side in (
-        "Opening balance",
-        "Total Credit Created",
-        "Total Credit Redeemed",
-        "Total Credit Redemption Refunded",
-        "Total Credit Expired",
-        "Total Credit Adjusted",
-        "Closing balance",
-    )
-)
+CHECKS = [
+    ("Total Credit Created", "Rows of Credits Created"),
+    ("Total Credit Redeemed", "Rows of Credit Redemptions"),
+    ("Total Credit Redemption Refunded", "Rows of Credit Redemption Refunds"),
+    ("Total Credit Expired", "Rows of Credit Expirations"),
+    ("Total Credit Extant", "Rows of Extant Credits"),
+    ("Total Credit Adjusted", "Rows of Credit Adjustments"),
+    ("Opening balance", "Every movement before the period"),
+    ("Opening balance + Total Change including adjustments", "Closing balance"),
+    ("Closing balance + movements after the period", "Total Credit Extant - overdrawn"),
+    ("Closing balance + movements after the period + overdrawn, default", "Extant Credits of default"),
+    ("Closing balance + movements after the period + overdrawn, gift", "Extant Credits of gift"),
+    ("Closing balance", "Closing balance of the last of twelve months"),
+    ("Total Credit Extant", "Ageing"),
+    ("Total Credit Extant", "Expiry schedule"),
+    *(
+        (side, f"By {dimension}")
+        for dimension in ("reason", "credit type", "balance type", "creator")
+        for side in (
+            "Opening balance",
+            "Total Credit Created",
+            "Total Credit Redeemed",
+            "Total Credit Redemption Refunded",
+            "Total Credit Expired",
+            "Total Credit Adjusted",
+            "Closing balance",
+        )
+    ),
+]
 
 
 # What the report rests on
@@ -1185,7 +1187,6 @@ asked_for = st.builds(
 
 drawn_ledgers = random_ledgers.ledgers()
 drawn_periods = st.lists(asked_for, min_size=1, max_size=2)
-LARGEST_SUMMED = Decimal(10) ** 9
 LIKE_ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -1208,8 +1209,6 @@ def test_every_sheet_is_what_plain_python_makes_of_very_many_ledgers(
 
 def assert_reported(entries: list[random_ledgers.Entry], policies: dict[str, Policy], asked: list[Asked]) -> None:
     """Every sheet and total is what Plain makes of it, and a period's closing is the next one's opening."""
-    # Ledgers have the largest amount that there is, but a total of two such would be larger than that.
-    entries = [{**entry, "amount": entry["amount"] % LARGEST_SUMMED} for entry in entries]
     movements, _ = oracle.replay(entries, policies)
     ledger = reopened(entries, policies)
     told = [

@@ -42,11 +42,25 @@ def refusal(home: Home, text: str) -> str:
 def test_a_merchant_has_defaults_for_all_but_name_timezone_and_currency(home: Home) -> None:
     acme = read(home, ACME)["acme"]
     assert acme.model_dump() == {
-        "id": "acme", "name": "Acme", "timezone": "America/New_York", "currency": "USD", "label": "Farm",
-        "draw_order": "expiring_first", "refund_grace_days": 0, "reversal_window_days": 60,
-        "reversal_limit": None, "approval_limit": None, "decimal_comma": False, "ignore_columns": (),
-        "encoding": "utf-8", "reasons": (), "complete_through": "auto", "block_on_errors": False,
-        "shard": "main", "balance_types": {}, "anomalies": {},
+        "id": "acme",
+        "name": "Acme",
+        "timezone": "America/New_York",
+        "currency": "USD",
+        "label": "Farm",
+        "draw_order": "expiring_first",
+        "refund_grace_days": 0,
+        "reversal_window_days": 60,
+        "reversal_limit": None,
+        "approval_limit": None,
+        "decimal_comma": False,
+        "ignore_columns": (),
+        "encoding": "utf-8",
+        "reasons": (),
+        "complete_through": "auto",
+        "block_on_errors": False,
+        "shard": "main",
+        "balance_types": {},
+        "anomalies": {},
     }
     assert acme.units == {"default": ("USD", 2)}
 

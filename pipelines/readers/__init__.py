@@ -13,18 +13,29 @@ from pipelines.readers import csv_file, json_lines, parquet_file, staged, xlsx_f
 from pipelines.readers.shape import Shape, UnreadableFileError
 from pipelines.readers.staged import Read, clear
 
-__all__ = ["Kind", "Read", "Shape", "UnreadableFileError", "clear", "read"]
+__all__ = ["DecimalMark", "Kind", "Read", "Shape", "UnreadableFileError", "clear", "read"]
 
 Kind = Literal["csv", "parquet", "jsonl", "xlsx"]
+DecimalMark = Literal[".", ","]
 
 
-def read(con: duckdb.DuckDBPyConnection, path: Path, kind: Kind, shape: Shape, *, encoding: str, scratch: Path) -> Read:
+def read(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    kind: Kind,
+    shape: Shape,
+    *,
+    encoding: str,
+    scratch: Path,
+    decimal_mark: DecimalMark = ".",
+) -> Read:
     """Read the file into the attached database `staging`, outside of any transaction.
 
     Leaves there `raw`: source_row BIGINT, then every column of the shape as text without whitespace around it, null
     for nothing; `malformed`: (source_row BIGINT, text, reason, explanation) of the rows that could not be taken apart;
     and tables that these are views of. `clear` removes all. `encoding` is that of text that is not UTF-8. Temporary
     files are made in the folder `scratch` and removed.
+    Cells that are numbers, not text, are written with `decimal_mark`, as the text of their neighbours is.
     Raises UnreadableFileError where the file as a whole is rejected; `staging` is then empty.
     """
     staged.clear(con)
@@ -34,10 +45,10 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, kind: Kind, shape: Shape, *
             if kind == "csv":
                 return csv_file.read(con, path, shape, encoding=encoding, scratch=own)
             if kind == "jsonl":
-                return json_lines.read(con, path, shape, encoding=encoding, scratch=own)
+                return json_lines.read(con, path, shape, encoding=encoding, scratch=own, decimal_mark=decimal_mark)
             if kind == "parquet":
-                return parquet_file.read(con, path, shape)
-            return xlsx_file.read(con, path, shape, scratch=own)
+                return parquet_file.read(con, path, shape, decimal_mark=decimal_mark)
+            return xlsx_file.read(con, path, shape, scratch=own, decimal_mark=decimal_mark)
         except UnreadableFileError:
             staged.clear(con)
             raise

@@ -26,6 +26,8 @@ MOST_EXPONENT = 308  # of a double, which is what other programs make of a JSON 
 # After a colon: a number with an exponent, with sixteen digits, tiny, with .0 at its end, or negative zero; NaN and
 # Infinity, which are not JSON; a list or an object.
 UNUSUAL = r":\s*(?:-?(?:[0-9]+(?:\.[0-9]*)?[eE]|[0-9.]{16}|0\.000|[0-9]+\.0+[\s,}]|[nN][aA]|[iI])|-0|[{\[])"
+# After a colon: a number with decimals, which DuckDB would write with a point, as if it were text.
+WITH_DECIMALS = r":\s*-?[0-9]+\.[0-9]"
 LINES = pa.schema([("source_row", pa.int64()), ("line", pa.string())])
 
 
@@ -39,7 +41,9 @@ class _Number(str):
     __slots__ = ()
 
 
-def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: str, scratch: Path) -> Read:
+def read(
+    con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: str, scratch: Path, decimal_mark: str
+) -> Read:
     """Fill `staging` from the file. `source_row` is the number of the line, blank ones included."""
     text = open_text(path, encoding, scratch, lambda start: start.lstrip().startswith("{"))
     if "\0" in text.start().partition("\n")[0]:
@@ -50,7 +54,7 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: 
         [("source_row", pa.int64()), *((name, pa.string()) for name in ("line", *cells, "text", "reason", "detail"))]
     )
     values = {cell: f'coalesce({cell}, object."{name}")' for cell, name in zip(cells, present, strict=True)}
-    with staged.streamed(con, _batches(text, present, schema), schema):
+    with staged.streamed(con, _batches(text, present, schema, decimal_mark), schema):
         con.execute(
             f"""
             create table staging.cells as
@@ -112,21 +116,22 @@ def _columns(con: duckdb.DuckDBPyConnection, text: TextFile, shape: Shape) -> li
     return [name for name in shape.columns if name in named]
 
 
-def _batches(text: TextFile, present: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(text: TextFile, present: Sequence[str], schema: pa.Schema, decimal_mark: str) -> Iterator[pa.RecordBatch]:
     """The lines that are not blank, the unusual ones already taken apart, with null for the line."""
+    unusually = UNUSUAL if decimal_mark == "." else f"{UNUSUAL}|{WITH_DECIMALS}"
     for first, chunk, too_long in _chunks(text):
         batch = _split(first, chunk)
         if too_long:
             nothing = (None,) * len(present)
             yield _rows([(first, None, *nothing, batch["line"][0].as_py(), "too_long", None)], schema)
             continue
-        unusual = pc.match_substring_regex(batch["line"], UNUSUAL)
+        unusual = pc.match_substring_regex(batch["line"], unusually)
         apart, batch = batch.filter(unusual), batch.filter(pc.invert(unusual))
         nulls = pa.nulls(batch.num_rows, pa.string())
         yield pa.record_batch([*batch.columns, *[nulls] * (len(schema) - 2)], schema=schema)
         if apart.num_rows:
             numbered = zip(apart["source_row"].to_pylist(), apart["line"].to_pylist(), strict=True)
-            yield _rows([(number, None, *_apart(line, present)) for number, line in numbered], schema)
+            yield _rows([(number, None, *_apart(line, present, decimal_mark)) for number, line in numbered], schema)
 
 
 def _chunks(text: TextFile) -> Iterator[tuple[int, bytes, bool]]:
@@ -164,7 +169,7 @@ def _rows(rows: Sequence[tuple[int | str | None, ...]], schema: pa.Schema) -> pa
     return pa.record_batch([pa.array(c, type=f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _apart(line: str, present: Sequence[str]) -> tuple[str | None, ...]:
+def _apart(line: str, present: Sequence[str], decimal_mark: str) -> tuple[str | None, ...]:
     """The cells of a line, then its text, why it is malformed, and the key that makes it so."""
     nothing = (None,) * len(present)
     try:
@@ -183,9 +188,10 @@ def _apart(line: str, present: Sequence[str]) -> tuple[str | None, ...]:
         if isinstance(value, list):
             return *nothing, line, "nested_value", key
         if isinstance(value, _Number):
-            cells[key] = _plain(value)
-            if cells[key] is None:
+            plain = _plain(value)
+            if plain is None:
                 return *nothing, line, "impossible_number", key
+            cells[key] = plain.replace(".", decimal_mark)
         elif isinstance(value, bool):
             cells[key] = str(value).lower()
         else:

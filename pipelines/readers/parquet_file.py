@@ -9,12 +9,10 @@ from pipelines.readers import staged
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names, shown
 from pipelines.readers.staged import WHITESPACE, Read
 
-AS_IT_IS = re.compile(
-    r"VARCHAR|BOOLEAN|DATE|UUID|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)|ENUM\(.*\)", re.DOTALL
-)
+AS_IT_IS = re.compile(r"VARCHAR|BOOLEAN|DATE|UUID|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|ENUM\(.*\)", re.DOTALL)
 
 
-def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape) -> Read:
+def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, decimal_mark: str) -> Read:
     """Fill `staging` from the file. `source_row` counts its rows from 1."""
     if not path.stat().st_size:
         raise UnreadableFileError("empty_file", "The file is empty (0 bytes). Export it again and send it again.")
@@ -30,7 +28,9 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape) -> Read:
     cells = [f"c{place}" for place in range(len(places))]
     held = {name: cell for name, cell in zip(places, cells, strict=True) if name is not None}
     texts = {
-        cell: _text(cell, kind, name) for cell, kind, name in zip(cells, types, places, strict=True) if name is not None
+        cell: _text(cell, kind, name, decimal_mark)
+        for cell, kind, name in zip(cells, types, places, strict=True)
+        if name is not None
     }
     try:
         con.execute(
@@ -69,12 +69,14 @@ def _names(con: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
     return names
 
 
-def _text(cell: str, kind: str, name: str) -> str:
+def _text(cell: str, kind: str, name: str, decimal_mark: str) -> str:
     """SQL: a value of that type as text."""
+    if kind.startswith("DECIMAL"):
+        return _marked(f"{cell}::varchar", decimal_mark)
     if AS_IT_IS.fullmatch(kind):
         return f"{cell}::varchar"
     if kind in ("FLOAT", "DOUBLE"):
-        return _plain(cell)
+        return _marked(_plain(cell), decimal_mark)
     if kind.startswith("TIMESTAMP"):
         zoned = kind.endswith("WITH TIME ZONE")
         local = f"({cell} at time zone 'UTC')" if zoned else f"{cell}::timestamp"
@@ -85,6 +87,11 @@ def _text(cell: str, kind: str, name: str) -> str:
         " date, timestamp or boolean; then send the file again.",
         column=name,
     )
+
+
+def _marked(text: str, decimal_mark: str) -> str:
+    """SQL: the text of a number with that mark before its decimals."""
+    return text if decimal_mark == "." else f"replace({text}, '.', ',')"
 
 
 def _plain(cell: str) -> str:

@@ -4,7 +4,7 @@ A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs
 process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
 cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON.
 
-    python -I xlsx_child.py FILE OUTPUT MEMORY_BYTES CPU_SECONDS
+    python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
 """
 
 import json
@@ -40,7 +40,7 @@ class FileError(Exception):
     """What is wrong with the file: a reason and a message."""
 
 
-def convert(path: str, output: str) -> None:
+def convert(path: str, output: str, decimal_mark: str) -> None:
     """Write the cells of the first sheet at `path` to `output`. Raises FileError."""
     import pyarrow as pa
     import python_calamine
@@ -70,7 +70,7 @@ def convert(path: str, output: str) -> None:
     first_column = sheet.start[1] if sheet.start else 0
     written = 0
     with pa.OSFile(output, "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for batch in batches(sheet.iter_rows(), first_column, errors):
+        for batch in batches(sheet.iter_rows(), first_column, errors, decimal_mark):
             numbers, cells = zip(*batch, strict=True)
             columns = [pa.array(column, field.type) for column, field in zip((numbers, cells), schema, strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
@@ -85,12 +85,14 @@ def convert(path: str, output: str) -> None:
 Row = tuple[int, list[str | None]]
 
 
-def batches(rows: Iterator[list[Any]], first_column: int, errors: Mapping[Place, str]) -> Iterator[list[Row]]:
+def batches(
+    rows: Iterator[list[Any]], first_column: int, errors: Mapping[Place, str], decimal_mark: str
+) -> Iterator[list[Row]]:
     """The rows that are not blank, with their numbers as a spreadsheet shows them; the first by itself."""
     batch: list[Row] = []
     most = 1
     for number, values in enumerate(rows, 1):
-        cells = [text(value) for value in values]
+        cells = [text(value, decimal_mark) for value in values]
         if errors:
             for place in range(len(cells)):
                 cells[place] = errors.get((number, first_column + place), cells[place])
@@ -106,7 +108,7 @@ def batches(rows: Iterator[list[Any]], first_column: int, errors: Mapping[Place,
         yield batch
 
 
-def text(value: Any) -> str | None:
+def text(value: Any, decimal_mark: str) -> str | None:
     """What a person reads in the cell, None for nothing."""
     if isinstance(value, str):
         return value if value and not value.isspace() else None
@@ -116,7 +118,7 @@ def text(value: Any) -> str | None:
         shortest = repr(value)
         if "e" in shortest:
             shortest = f"{Decimal(shortest):f}"
-        return shortest.removesuffix(".0")
+        return shortest.removesuffix(".0").replace(".", decimal_mark)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return str(value)
@@ -167,12 +169,12 @@ def column_number(letters: bytes) -> int:
 
 def main() -> None:
     """Set the limits, then read."""
-    path, output, memory_bytes, cpu_seconds = sys.argv[1:]
+    path, output, decimal_mark, memory_bytes, cpu_seconds = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        convert(path, output)
+        convert(path, output, decimal_mark)
     except FileError as problem:
         print(json.dumps(problem.args))
         sys.exit(WRONG_FILE)

@@ -31,11 +31,11 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xls files and XLSX files with
 START_BYTES = 4096
 
 
-def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: Path) -> Read:
+def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: Path, decimal_mark: str) -> Read:
     """Fill `staging` from the file. `source_row` is the row's number in the sheet."""
     _check_zip(path)
     output = scratch / "cells.arrow"
-    _run_child(path, output)
+    _run_child(path, output, decimal_mark)
     with pa.OSFile(str(output)) as file, pa.ipc.open_stream(file) as batches:
         header = [(cell or "").strip(WHITESPACE) for cell in next(batches)["cells"][0].as_py()]
         places = match_names(header, shape, "the header")
@@ -113,11 +113,20 @@ def _too_large(what: str) -> UnreadableFileError:
     )
 
 
-def _run_child(path: Path, output: Path) -> None:
+def _run_child(path: Path, output: Path, decimal_mark: str) -> None:
     """Have the sheet read. Raises UnreadableFileError for what the child reports, and for its death."""
     try:
         done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-I", str(CHILD), str(path), str(output), str(MEMORY_BYTES), str(CPU_SECONDS)],
+            [
+                sys.executable,
+                "-I",
+                str(CHILD),
+                str(path),
+                str(output),
+                decimal_mark,
+                str(MEMORY_BYTES),
+                str(CPU_SECONDS),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -152,20 +152,25 @@ select
       thing || on_day || ' gives ' || amount_text || ' back to credit ' || credit_id
       || ', from which an amount had been reversed or deducted before; it stays there.'
     when 'reversal_short' then
-      thing || ' takes back ' || stated_text || on_day || ' but ' || if(stated = amount, 'nothing', 'only ' || moved_text)
-      || ' was left of credit ' || credit_id || '; ' || amount_text || ' moves nothing.'
+      thing || ' takes back ' || stated_text || on_day || ' but '
+      || if(stated = amount, 'nothing', 'only ' || moved_text) || ' was left of credit ' || credit_id || '; '
+      || amount_text || ' moves nothing.'
     when 'expiry_mismatch' then
       if(
         asserted is null,
-        thing || ' takes ' || stated_text || on_day || ' but ' || if(stated = amount, 'nothing', 'only ' || moved_text)
-        || ' was left of credit ' || credit_id || '; ' || amount_text || ' moves nothing.',
-        'The source says, last with ' || 'expiry ' || entry_id || on_day || ', that ' || texts[4] || ' of credit ' || credit_id
+        thing || ' takes ' || stated_text || on_day || ' but '
+        || if(stated = amount, 'nothing', 'only ' || moved_text) || ' was left of credit ' || credit_id || '; '
+        || amount_text || ' moves nothing.',
+        'The source says, last with expiry ' || entry_id || on_day || ', that ' || texts[4]
+        || ' of credit ' || credit_id
         || ' expired, but ' || texts[5] || ' did; that is ' || texts[6]
         || if(asserted > derived, ' too much.', ' too little.')
       )
     when 'unpaired_transfer' then
       thing || ' of ' || stated_text || on_day
-      || coalesce(' has no other half with transfer_id ' || transfer_id, ' has no transfer_id to find its other half by')
+      || coalesce(
+        ' has no other half with transfer_id ' || transfer_id, ' has no transfer_id to find its other half by'
+      )
       || '; ' || stated_text
       || if(entry_type = 'transferred_out', ' went out and came in nowhere.', ' came in and went out nowhere.')
     else

@@ -76,16 +76,15 @@ resolved as (
     on redemption.merchant_id = mine.merchant_id and redemption.redemption_id = mine.redemption_id
 )
 
+-- Narrow types, and units left to be looked up: all entries of a merchant may be here at once.
 select
-  resolved.member,
+  resolved.member::integer as member,
   resolved.account as balance_type,
-  kind.unit,
-  kind.decimals,
   resolved.entry_id,
-  resolved.entry_type,
+  (list_position($kinds, resolved.entry_type) - 1)::tinyint as kind,
   resolved.credit_id,
   resolved.redemption_id,
-  epoch_us(resolved.occurred_at) as occurred_at,
+  resolved.occurred_at,
   case resolved.entry_type
     when 'opening' then 1
     when 'created' then 1
@@ -97,33 +96,31 @@ select
     when 'transferred_out' then 7
     when 'reversed' then 8
     else 9
-  end as place,
-  (resolved.amount::decimal(22, 4) * 10000)::bigint as amount,
-  coalesce(epoch_us(resolved.expires_at), $never::bigint) as expires_at,
+  end::tinyint as place,
+  resolved.amount,
+  resolved.expires_at,
   resolved.priority,
   case
-    when resolved.credit_id is null then $none::bigint
-    when resolved.credit is null then $unknown::bigint
+    when resolved.credit_id is null then $none
+    when resolved.credit is null then $unknown
     when resolved.owns_credit then resolved.credit
-    else $none::bigint
-  end as credit,
-  coalesce(if(resolved.had_redemption, resolved.redemption, null), $none::bigint) as redemption,
+    else $none
+  end::integer as credit,
+  coalesce(if(resolved.had_redemption, resolved.redemption, null), $none)::integer as redemption,
   case
-    when (resolved.amount::decimal(22, 4) * 10000)::bigint % (10 ** (4 - kind.decimals))::bigint <> 0 then $wrong_unit::tinyint
-    when not resolved.owns_credit then $other_account::tinyint
-    else $free::tinyint
-  end as barred,
+    when resolved.amount % [1, 0.1, 0.01, 0.001, 0.0001][kind.decimals + 1]::decimal(5, 4) <> 0 then $wrong_unit
+    when not resolved.owns_credit then $other_account
+    else $free
+  end::tinyint as barred,
   -- 23:59:59 of the local day, so many days after the refund's.
   case
-    when resolved.entry_type = 'refunded' and merchant.refund_grace_days > 0 then utc_micros(
+    when resolved.entry_type = 'refunded' and merchant.refund_grace_days > 0 then make_timestamptz(utc_micros(
       (local_micros(epoch_us(resolved.occurred_at), merchant.timezone) // 86400000000 + merchant.refund_grace_days + 1)
       * 86400000000
       - 1000000,
       merchant.timezone
-    )
-    else $none::bigint
-  end as grace,
-  merchant.draw_order = 'oldest_first' as oldest_first
+    ))
+  end as grace
 from resolved
 join settings.merchants as merchant on merchant.merchant_id = resolved.merchant_id
 left join settings.balance_types as kind
