@@ -158,7 +158,13 @@ class Merchant(_Strict):
                 raise ValueError(
                     f'key "balance_types.{name}": "{kind.unit}" is no currency; say how many decimals it has'
                 )
+        written: dict[str, str] = {}
         for name, (unit, places) in self.units.items():
+            # Excel sums by unit, and does not tell cases apart.
+            if written.setdefault(unit.casefold(), unit) != unit:
+                raise ValueError(
+                    f'key "balance_types.{name}": "{unit}" is written "{written[unit.casefold()]}" elsewhere'
+                )
             if decimals.setdefault(unit, places) != places:
                 raise ValueError(
                     f'key "balance_types.{name}": "{unit}" has {places} decimals here and {decimals[unit]} elsewhere'

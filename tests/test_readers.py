@@ -138,8 +138,12 @@ def test_rows_with_too_few_or_too_many_cells_are_set_aside_whole_and_the_others_
 ) -> None:
     read = reading("id,amount,note\na,1,x\nb,2\nc,3,x\nd,4,x,y\ne,5,x\n,,,\nf,6,x,,\n")
     assert read.rows_read == 6
-    assert [row[:2] for row in reading.rows] == [(2, "a"), (4, "c"), (6, "e"), (8, "f")]
-    assert reading.malformed == [(3, "b,2", "too_few_cells"), (5, "d,4,x,y", "too_many_cells")]
+    assert [row[:2] for row in reading.rows] == [(2, "a"), (4, "c"), (6, "e")]
+    assert reading.malformed == [
+        (3, "b,2", "too_few_cells"),
+        (5, "d,4,x,y", "too_many_cells"),
+        (8, "f,6,x,,", "too_many_cells"),
+    ]
 
 
 def test_a_malformed_row_is_explained_with_a_next_step(reading: Reading) -> None:
@@ -446,7 +450,7 @@ def test_well_formed_files_are_read_at_once(reading: Reading, monkeypatch: pytes
 def test_records_are_counted_unless_in_doubt(tmp_path: Path, text: str, records: int | None) -> None:
     for repeat, mark in ((1, b""), (1, codecs.BOM_UTF8)):
         (tmp_path / "file").write_bytes(mark + text.encode() * repeat)
-        assert csv_structure.count_records(tmp_path / "file", ",") == records
+        assert _records_counted(tmp_path / "file") == records
 
 
 def test_records_are_counted_the_same_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,7 +458,7 @@ def test_records_are_counted_the_same_in_pieces_of_any_size(tmp_path: Path, monk
     (tmp_path / "file").write_bytes(text.encode())
     for size in range(60, 90):
         monkeypatch.setattr(csv_structure, "CHUNK_BYTES", size)
-        assert csv_structure.count_records(tmp_path / "file", ",") == 20
+        assert _records_counted(tmp_path / "file") == 20
 
 
 # ---- JSON Lines -------------------------------------------------------------------------------------------------
@@ -863,3 +867,22 @@ def test_the_same_rows_from_every_kind(reading: Reading) -> None:
     reading(xlsx(SHAPE.columns, *rows), "xlsx")
     found.append([row[1:] for row in reading.rows])
     assert found == [[("a", "12.5", "x"), ("b", "3", None)]] * 4
+
+
+def _records_counted(path: Path) -> int | None:
+    counts = csv_structure.count(path, ",")
+    return None if counts is None else counts.records
+
+
+def test_a_delimiter_too_many_makes_a_row_malformed_also_where_the_last_cell_is_blank(reading: Reading) -> None:
+    # "left at the door, twice" without quotes: every cell behind it is shifted, and the last of them is blank.
+    reading.shape = Shape(("id", "amount", "note", "by", "place"), frozenset({"id"}))
+    reading("id,amount,note,by,place\na,1,left at the door, twice,Sam,\nb,2,fine,Sam,\n")
+    assert [row[:2] for row in reading.rows] == [(3, "b")]
+    assert reading.malformed == [(2, "a,1,left at the door, twice,Sam,", "too_many_cells")]
+
+
+def test_a_delimiter_too_many_at_the_end_of_quoted_rows_is_noticed(reading: Reading) -> None:
+    reading('id,amount,note\n"a,b",1,"x, y"\nb,2,"p, q",\n"c",3,"r"\n')
+    assert [row[:2] for row in reading.rows] == [(2, "a,b"), (4, "c")]
+    assert reading.malformed == [(3, 'b,2,"p, q",', "too_many_cells")]

@@ -157,6 +157,7 @@ def test_a_wrong_key_or_value_is_named_with_its_merchant(home: Home, added: str,
             'a = { unit = "TKN", decimals = 0 }\nb = { unit = "TKN", decimals = 2 }',
             'key "balance_types.b": "TKN" has 2 decimals here and 0 elsewhere',
         ),
+        ('win = { unit = "usd", decimals = 2 }', 'key "balance_types.win": "usd" is written "USD" elsewhere'),
         ('win = { unt = "TKN" }', 'key "balance_types.win.unit" is missing'),
         ('win = { unit = "TKN", decimals = 0, name = "Winston" }', 'key "balance_types.win.name" is unknown'),
         (

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines.readers import staged
 from pipelines.readers.csv_records import DELIMITERS, Record, fit, records, records_of
-from pipelines.readers.csv_structure import count_records
+from pipelines.readers.csv_structure import Counts, count
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names, shown
 from pipelines.readers.staged import WHITESPACE, Read
 from pipelines.readers.text_file import TextFile, not_text, open_text
@@ -43,7 +43,8 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, encoding: 
         done = _read_at_once(con, text, delimiter, cells, held, shape)
         if done is not None:
             return done
-    return _read_by_record(con, text, delimiter, header.number, cells, held, shape)
+    blank = len(records_of(header.text, delimiter)[0].cells) - len(cells)
+    return _read_by_record(con, text, delimiter, header.number, blank, cells, held, shape)
 
 
 def _score(line: str, delimiter: str, shape: Shape) -> tuple[int, int]:
@@ -83,8 +84,8 @@ def _read_at_once(
     shape: Shape,
 ) -> Read | None:
     """By DuckDB's reader; None if this is not a file for it."""
-    records = count_records(text.path, delimiter)
-    if records is None:
+    counts = count(text.path, delimiter)
+    if counts is None:
         return None
     staged.clear(con)
     _forget_rejects(con)
@@ -99,7 +100,7 @@ def _read_at_once(
             " rejects_scan = 'rejected_scans')",
             {"path": staged.literally(text.path)},
         )
-        return _number(con, delimiter, records - 1, cells, held, shape)
+        return _number(con, delimiter, counts, cells, held, shape)
     except duckdb.InvalidInputException:
         return None
     finally:
@@ -113,7 +114,7 @@ def _forget_rejects(con: duckdb.DuckDBPyConnection) -> None:
 def _number(
     con: duckdb.DuckDBPyConnection,
     delimiter: str,
-    count: int,
+    counts: Counts,
     cells: Sequence[str],
     held: dict[str, str],
     shape: Shape,
@@ -130,9 +131,10 @@ def _number(
     ).fetchone()
     assert totals
     accepted, rejected, rejected_bytes, blank = totals
-    if accepted + rejected != count or rejected > MOST_REJECTED or rejected_bytes > BATCH_CHARACTERS:
+    if accepted + rejected != counts.records - 1 or rejected > MOST_REJECTED or rejected_bytes > BATCH_CHARACTERS:
         return None
     malformed: list[tuple[int, str, str | None]] = []
+    delimiters = (accepted + 1) * (len(cells) - 1)
     # A record has a line here for each cell that is missing or too many, and for each error.
     for number, text in con.execute(
         "select line, any_value(csv_line) from temp.rejected_lines group by line order by line"
@@ -141,6 +143,10 @@ def _number(
         if len(found) > 1 or any(record.reason not in ("too_few_cells", "too_many_cells") for record in found):
             return None
         malformed += [(number, record.text, record.reason) for record in found]
+        delimiters += sum(len(record.cells) - 1 for record in found)
+    # DuckDB lets a row end with one delimiter too many, and a delimiter inside text shifts every cell behind it.
+    if delimiters != counts.delimiters:
+        return None
     source_row, rows = "rowid + 2", "staging.cells"
     if rejected:
         _shift(con)
@@ -194,6 +200,7 @@ def _read_by_record(
     text: TextFile,
     delimiter: str,
     header: int,
+    blank: int,
     cells: Sequence[str],
     held: dict[str, str],
     shape: Shape,
@@ -203,7 +210,7 @@ def _read_by_record(
     schema = pa.schema([("source_row", pa.int64()), *((name, pa.string()) for name in (*cells, "text", "reason"))])
     rows = (record for record in records(text.path, delimiter) if record.number > header)
     trimmed = ", ".join(f"{staged.trimmed(cell)} as {cell}" for cell in cells)
-    with staged.streamed(con, _batches(rows, len(cells), schema), schema):
+    with staged.streamed(con, _batches(rows, len(cells), blank, schema), schema):
         con.execute(
             "create table staging.cells as"  # noqa: S608 - names of ours
             f" select source_row, {trimmed}, text, reason, null::varchar as detail from batches"
@@ -211,11 +218,11 @@ def _read_by_record(
     return staged.finish(con, held, shape.columns)
 
 
-def _batches(rows: Iterator[Record], width: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Iterator[Record], width: int, blank: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     while True:
         batch, characters = [], 0
         for record in rows:
-            batch.append(_row(record, width))
+            batch.append(_row(record, width, blank))
             characters += len(record.text)
             if len(batch) == BATCH_ROWS or characters > BATCH_CHARACTERS:
                 break
@@ -227,8 +234,8 @@ def _batches(rows: Iterator[Record], width: int, schema: pa.Schema) -> Iterator[
         )
 
 
-def _row(record: Record, width: int) -> tuple[int | str | None, ...]:
-    record = fit(record, width)
+def _row(record: Record, width: int, blank: int) -> tuple[int | str | None, ...]:
+    record = fit(record, width, blank)
     if record.reason is None:
         return (record.number, *record.cells, None, None)
     return (record.number, *[None] * width, record.text, record.reason)

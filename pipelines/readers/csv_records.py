@@ -2,7 +2,7 @@ r"""CSV, record by record: what DuckDB's reader does on well-formed files, and a
 
 The grammar of a record. Delimiters between cells; a cell that begins with a quote (spaces may come before it) ends
 with one (spaces may follow) and may hold delimiters, line ends, and quotes written twice; in any other cell a quote is
-a character like any other. Lines end with \\n, \\r\\n or \\r. Cells beyond the header's are nothing if they are blank.
+a character like any other. Lines end with \\n, \\r\\n or \\r.
 A record whose quote does not close, or with text after the closing quote, is malformed as far as its first line goes;
 what follows is read as if that line had not been there. What cells mean is not known here.
 """
@@ -48,13 +48,17 @@ def records_of(text: str, delimiter: str) -> list[Record]:
     return list(_records(_Lines(io.StringIO(text, newline="")), delimiter))
 
 
-def fit(record: Record, width: int) -> Record:
-    """The record with as many cells as the header has, or with the reason why it has not."""
+def fit(record: Record, width: int, blank: int = 0) -> Record:
+    """The record with as many cells as the header has, or with the reason why it has not.
+
+    `blank` is how many columns without a name the header has at its end: there a row may have blank cells.
+    """
     if record.reason is not None or len(record.cells) == width:
         return record
     if len(record.cells) < width:
         return replace(record, reason="too_few_cells")
-    if any(cell.strip(WHITESPACE) for cell in record.cells[width:]):
+    # Blank ones beyond those are too many as well: a delimiter inside text shifts every cell behind it.
+    if len(record.cells) > width + blank or any(cell.strip(WHITESPACE) for cell in record.cells[width:]):
         return replace(record, reason="too_many_cells")
     return replace(record, cells=record.cells[:width])
 

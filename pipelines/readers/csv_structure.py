@@ -6,6 +6,7 @@ line ends are looked at first, in arrays of bytes; what cells hold is not looked
 """
 
 import codecs
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,23 @@ FEED, RETURN, QUOTE = b'\n\r"'
 Bytes = npt.NDArray[np.uint8]
 
 
-def count_records(path: Path, delimiter: str) -> int | None:
-    r"""How many records there are, the header and those of nothing but whitespace included, empty lines not.
+@dataclass(frozen=True)
+class Counts:
+    """Records, the header and those of nothing but whitespace included, empty lines not; delimiters between cells."""
+
+    records: int
+    delimiters: int
+
+
+def count(path: Path, delimiter: str) -> Counts | None:
+    r"""What there is in the file.
 
     None if that is in doubt: a quote that opens elsewhere than at a cell's start, or closes elsewhere than at its end;
     empty lines before the last record; lines that end in \n here and \r\n there, or in \r; lines of a megabyte.
     """
     sign = ord(delimiter)
     quoted = 0  # 1 where a chunk begins inside quotes
-    records = at = 0
+    records = delimiters = at = 0
     ends: set[bool] = set()  # of records: in \r\n?
     content = _content_bytes(path)
     with path.open("rb") as file:
@@ -48,10 +57,13 @@ def count_records(path: Path, delimiter: str) -> int | None:
                 before, after = around[quotes[quoted::2]], around[quotes[1 - quoted :: 2] + 2]
                 if not (_any_of(before, sign, FEED, QUOTE) and _any_of(after, sign, FEED, RETURN, QUOTE)):
                     return None
+                between = np.searchsorted(quotes, np.flatnonzero(inner == sign))
+                delimiters += int(np.count_nonzero((between + quoted) % 2 == 0))
                 inside = (np.cumsum(is_quote) + quoted) % 2 == 1
                 feeds = signs[~(is_quote | inside)]
                 quoted = (quoted + len(quotes)) % 2
             else:
+                delimiters += 0 if quoted else chunk.count(delimiter.encode())
                 feeds = np.flatnonzero(inner == FEED)[: 0 if quoted else None]
             if b"\r" in chunk:
                 returns = np.flatnonzero(around == RETURN)
@@ -72,7 +84,8 @@ def count_records(path: Path, delimiter: str) -> int | None:
     # The last record, and lines after it that are whitespace, but not empty.
     with path.open("rb") as file:
         file.seek(content)
-        return records + 1 + sum(1 for line in file.read().split(b"\n")[1:] if line.rstrip(b"\r"))
+        after = sum(1 for line in file.read().split(b"\n")[1:] if line.rstrip(b"\r"))
+    return Counts(records + 1 + after, delimiters)
 
 
 def _any_of(found: Bytes, *wanted: int) -> bool:
