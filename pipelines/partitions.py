@@ -10,5 +10,5 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 # The month begins here before it begins anywhere else, so that the current month exists for every merchant.
 EARLIEST_TIMEZONE = "Pacific/Kiritimati"
 
-MONTHS = dg.MonthlyPartitionsDefinition(start_date="2010-01-01", timezone=EARLIEST_TIMEZONE, end_offset=1)
+MONTHS = dg.MonthlyPartitionsDefinition(start_date="1970-01-01", timezone=EARLIEST_TIMEZONE, end_offset=1)
 ONE_RUN = dg.BackfillPolicy.single_run()
