@@ -195,9 +195,6 @@ def rejects(home: "Home", output: _Output, merchants: tuple[str, ...], everythin
         output.say("No row is set aside.")
 
 
-_columns_of_balances = ("member", "email", "first_name", "last_name", "balance_type", "employee")
-
-
 @main.command()
 @_merchant
 @click.option("--member", help="Only this member id.")
