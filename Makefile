@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 
 VENV := .venv
+PEER := .venv-peer
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := $(BIN)/uv --quiet pip
@@ -60,8 +61,13 @@ browser: $(READY) ## the tests that need Chromium
 soak: $(READY) ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
-bench: $(READY) ## how fast, against others, in the same run
+bench: $(READY) $(PEER)/.ready ## how fast, against others, in the same run
 	$(BIN)/python -m tests.benchmarks
+
+$(PEER)/.ready: $(READY) requirements-peer.lock
+	@$(PYTHON) -m venv --clear $(PEER)
+	@$(UV) sync --python $(PEER)/bin/python --require-hashes requirements-peer.lock
+	@touch $@
 
 bless: $(READY) ## take what the golden tests make now as what they should make; then read the diff
 	$(BIN)/pytest --bless
@@ -70,16 +76,18 @@ ui: $(READY) ## Dagster's pages on ./data (or ROLLFORWARD_HOME)
 	$(BIN)/rollforward ui
 
 # Versions stay as they are where pyproject.toml allows; UPGRADE=1 takes the newest.
-lock: $(BIN)/uv ## renew requirements.lock (UPGRADE=1: with the newest versions)
-	$(UV) compile --no-config --universal --generate-hashes --no-strip-extras --python-version 3.11 --extra dev \
-	  $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock >/dev/null
-	@! grep -nE '^ *-|://|^[^#]* @ ' requirements.lock | grep -vE '^[0-9]+: +--hash=sha256:[0-9a-f]{64}( \\)?$$' \
-	  || { echo "requirements.lock names an address: see above" >&2; exit 1; }
+LOCK := $(UV) compile --no-config --universal --generate-hashes --no-strip-extras --python-version 3.11 \
+	  $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock"
+lock: $(BIN)/uv ## renew requirements.lock and requirements-peer.lock (UPGRADE=1: with the newest versions)
+	$(LOCK) --extra dev pyproject.toml --output-file requirements.lock >/dev/null
+	sed -n '/^peer = \[/,/^]/s/^ *"\([^"]*\)".*/\1/p' pyproject.toml | $(LOCK) - --output-file requirements-peer.lock >/dev/null
+	@! grep -nE '^ *-|://|^[^#]* @ ' requirements.lock requirements-peer.lock | grep -vE '^[^:]+:[0-9]+: +--hash=sha256:[0-9a-f]{64}( \\)?$$' \
+	  || { echo "the lock names an address: see above" >&2; exit 1; }
 
 $(BIN)/uv:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
 
 clean: ## remove .venv, the demo, and what the tools left behind
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEER) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

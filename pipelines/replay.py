@@ -11,12 +11,14 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from pipelines import models, promises
 from schemas import facts
 
 # Whole accounts that add up to about so many entries go through the kernel at once. It bounds the memory used.
 CHUNK_ENTRIES = 500_000
+BATCH_ROWS = 122_880  # a row group of DuckDB
 FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
@@ -268,9 +270,11 @@ def _create(
 def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
     """Put `rows` at the end of `table`, whose columns they have.
 
-    Not by `register`: within a transaction that would keep all rows in memory until its end.
+    Not by `register`: within a transaction that would keep all rows in memory until its end. In batches, each of
+    which DuckDB gives to a core.
     """
-    arrow = connection.from_arrow(rows.to_arrow())
+    whole = rows.to_arrow().combine_chunks()
+    arrow = connection.from_arrow(pa.Table.from_batches(whole.to_batches(max_chunksize=BATCH_ROWS), whole.schema))
     if table in _SCRATCH:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(arrow.columns, arrow.types, strict=True))
         connection.execute(f"create temp table if not exists {table} ({columns})")
