@@ -5,8 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines import models
 from pipelines.ingest import ingest
-from pipelines.resources import Rollforward, for_people
+from pipelines.resources import Rollforward, for_people, is_last
 from pipelines.tables import (
     OWNERS,
     asset_key,
@@ -16,6 +17,7 @@ from pipelines.tables import (
     markdown,
     markdown_table,
     schema_check,
+    sql_of,
 )
 from schemas import ledger
 
@@ -24,6 +26,15 @@ TABLES = {
     "ledger.entries": ledger.Entries,
     "ledger.members": ledger.Members,
     "ledger.rejected_rows": ledger.RejectedRows,
+}
+# A file's rows are typed in staging, judged, and then put in or set aside.
+SQL = {
+    f"ledger.{table}": [models.load(f"{layer}.{file}") for layer, file in files]
+    for table, files in {
+        "entries": (("staging", "entries"), ("ledger", "entry_verdicts"), ("ledger", "entries")),
+        "members": (("staging", "members"), ("ledger", "member_verdicts"), ("ledger", "members")),
+        "rejected_rows": (("ledger", "rejected_rows"),),
+    }.items()
 }
 COUNTS = ("source_file", "reading", "rows_read", "accepted", "duplicates", "rejected")
 
@@ -34,7 +45,7 @@ COUNTS = ("source_file", "reading", "rows_read", "accepted", "duplicates", "reje
         dg.AssetSpec(
             asset_key(name),
             description=described(promise),
-            metadata=described_columns(promise),
+            metadata=described_columns(promise) | sql_of(*SQL.get(name, ())),
             group_name="ledger",
             kinds={"duckdb"},
             owners=OWNERS,
@@ -43,20 +54,25 @@ COUNTS = ("source_file", "reading", "rows_read", "accepted", "duplicates", "reje
     ],
     check_specs=[schema_check(asset_key(name)) for name in TABLES],
 )
-def take_landing_files(rollforward: Rollforward) -> Iterator[dg.MaterializeResult[None]]:
+def take_landing_files(
+    context: dg.AssetExecutionContext, rollforward: Rollforward
+) -> Iterator[dg.MaterializeResult[None]]:
     """Take what is new in landing/: archive it, judge every row, and commit each file as one transaction."""
     session, outcomes, warnings, unchanged = rollforward.session, [], [*rollforward.session.undeclared], 0
     rows, previews = dict.fromkeys(TABLES, 0), {}
     with for_people():
         for shard in session.shards:
             session.doing("Reading files")
-            result = ingest(shard, retry=session.retry_rejected, say=session.say)
-            outcomes += result.files
-            warnings += result.warnings
-            unchanged += result.unchanged
+            for result in session.held_back.each(
+                shard, lambda alone: ingest(alone, retry=session.retry_rejected, say=session.say)
+            ):
+                outcomes += result.files
+                warnings += result.warnings
+                unchanged += result.unchanged
             for name in TABLES:
                 rows[name] += shard.connection.table(name).shape[0]
                 previews[name] = head_of(shard.connection, name, "event desc")
+        session.stop_if_nobody_is_left()
     counts = [tuple(getattr(outcome, name) for name in COUNTS) for outcome in outcomes]
     for name in TABLES:
         taken: dict[str, Any] = {
@@ -75,3 +91,5 @@ def take_landing_files(rollforward: Rollforward) -> Iterator[dg.MaterializeResul
                 dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name="schema"),
             ],
         )
+    if is_last(context):
+        session.end()

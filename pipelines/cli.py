@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.settings import Home
 
 _SHOWN_ROWS = 50
+_WORKBOOK, _MOVEMENTS = "workbook/credits_workbook", "facts/movements"
 
 
 def _everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +46,7 @@ class _Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
+        self.trouble = ""
         self._is_doing = False
 
     def say(self, message: str) -> None:
@@ -68,6 +70,11 @@ class _Output:
         """For whoever reads stdout: as JSON where asked for."""
         self._clear()
         click.echo(json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text)
+
+    def end(self) -> None:
+        """At the end of a command: what it could not do for some merchants, while it did it for the others."""
+        if self.trouble:
+            self.fail(self.trouble)
 
     def fail(self, message: str) -> NoReturn:
         """Not done, and why."""
@@ -118,11 +125,18 @@ _wait = click.option("--wait", default=600.0, show_default=True, help="Seconds t
 @_everywhere
 def ingest(home: "Home", output: _Output, merchants: tuple[str, ...], wait: float, retry: bool) -> None:
     """Load what is new in landing/ and replay it; a line a file: read, accepted, duplicates, rejected."""
-    told = _run(home, output, "ingest", {"merchants": [*merchants], "wait_seconds": wait, "retry_rejected": retry})
+    told = _run(
+        home,
+        output,
+        "ingest",
+        {"merchants": [*merchants], "wait_seconds": wait, "retry_rejected": retry},
+        done=_MOVEMENTS,
+    )
     _report_files(told, output)
     # On a terminal the lines have just been said, file by file.
     if output.as_json or not sys.stdout.isatty():
         output.data(told["ledger/files"]["files"], _files_text(told["ledger/files"]))
+    output.end()
 
 
 @main.command()
@@ -131,6 +145,7 @@ def ingest(home: "Home", output: _Output, merchants: tuple[str, ...], wait: floa
 @click.option("--start", help="Free dates: the first day, like 2026-05-12.")
 @click.option("--end", help="Free dates: the last day, included.")
 @click.option("--as-of", default="", help="State what remains as of this time; default: the month's end, or now.")
+@click.option("--restate", is_flag=True, help="Let changed settings change what published months say.")
 @_merchant
 @_wait
 @_everywhere
@@ -142,6 +157,7 @@ def report(
     start: str | None,
     end: str | None,
     as_of: str,
+    restate: bool,
     merchants: tuple[str, ...],
     wait: float,
 ) -> None:
@@ -150,7 +166,7 @@ def report(
         raise click.UsageError("Say either --month (and --to), or --start and --end.")
     from pipelines import periods
 
-    resource = {"merchants": [*merchants], "wait_seconds": wait, "as_of": as_of}
+    resource = {"merchants": [*merchants], "wait_seconds": wait, "as_of": as_of, "restate": restate}
     try:
         if month:
             first = periods.parse_month(month)
@@ -167,9 +183,10 @@ def report(
     except periods.PeriodError as problem:
         raise click.UsageError(str(problem)) from None
     _report_files(told, output)
-    published = told["workbook/credits_workbook"]["published"]
+    published = told[_WORKBOOK]["published"]
     output.data(published, "\n".join(workbook["path"] for workbook in published))
     _say_rejected(home, output)
+    output.end()
 
 
 @main.command()
@@ -247,8 +264,8 @@ def history(
 @_everywhere
 def rebuild(home: "Home", output: _Output, wait: float) -> None:
     """Make the ledgers again from archive and journal, beside the old ones; compare, then swap."""
+    from pipelines.isolation import FOR_PEOPLE
     from pipelines.rebuild import rebuild as rebuild_ledgers
-    from pipelines.resources import FOR_PEOPLE
 
     try:
         outcomes = rebuild_ledgers(home, wait_s=wait, say=output.say)
@@ -291,13 +308,13 @@ def ui(home: "Home", output: _Output, port: int) -> None:
 
 
 def _run(
-    home: "Home", output: _Output, job: str, resource: dict[str, Any], **choices: Any
+    home: "Home", output: _Output, job: str, resource: dict[str, Any], *, done: str = _WORKBOOK, **choices: Any
 ) -> dict[str, dict[str, Any]]:
     from pipelines import settings
 
     try:
         # Mistakes in the settings are said before anything heavy is loaded.
-        settings.read_merchants(home)
+        settings.choose_merchants(home, resource["merchants"])
     except settings.SettingsError as problem:
         output.fail(str(problem))
     from pipelines import runs
@@ -306,7 +323,11 @@ def _run(
     try:
         return runs.run(home, job, speaks=Voice(output.say, output.doing), resource=resource, **choices)
     except runs.RunFailedError as problem:
-        output.fail(str(problem))
+        # Where only some merchants are held back, what was done for the others is shown all the same.
+        if done not in problem.told:
+            output.fail(str(problem))
+        output.trouble = str(problem)
+        return problem.told
 
 
 def _report_files(told: dict[str, dict[str, Any]], output: _Output) -> None:

@@ -3,11 +3,14 @@
 import dagster as dg
 
 from assets import facts, ledger, reports, workbook
-from pipelines import jobs
+from pipelines import jobs, schedules, sensors
 from pipelines.resources import Rollforward
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([ledger, facts, reports, workbook]),
+    asset_checks=[workbook.months_are_published],
+    schedules=[schedules.monthly_credit_reports],
+    sensors=[sensors.files_have_landed, sensors.months_without_workbook, sensors.failed_runs],
     jobs=[jobs.ingest, jobs.monthly_report, jobs.credit_report],
     resources={"rollforward": Rollforward()},
     # One process: the ledger has one writer, and starting one for each step takes longer than the steps.

@@ -67,12 +67,15 @@ class IngestResult:
 
 
 @dataclass(frozen=True)
-class _Landed:
+class Landed:
+    """A file in landing/."""
+
     dataset: Dataset
     path: Path
     name: str
     size_bytes: int
     modified_ns: int
+    changed_ns: int
 
 
 def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResult:
@@ -89,7 +92,7 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
                 event = journal.write(merchant.id, "retry", content)
                 result.files.append(_said(apply(shard, event), say))
         _remember_settings(shard, merchant)
-        for landed in _landed_files(shard, merchant, result):
+        for landed in landed_files(shard.home, merchant.id, result.warnings):
             outcome = _take(shard, journal, merchant, landed, result)
             if outcome:
                 result.files.append(_said(outcome, say))
@@ -325,6 +328,11 @@ def _unknown_kind(kind: str) -> readers.UnreadableFileError:
     )
 
 
+def forget_staging(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop what a reading that failed left in staging: the next one makes tables where it may have left views."""
+    _empty_staging(connection)
+
+
 def _empty_staging(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
     """Drop the tables and views of staging that have these names; all where none is given."""
     found = connection.execute(
@@ -337,7 +345,7 @@ def _empty_staging(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
 
 
 def _take(
-    shard: Shard, journal: Journal, merchant: Merchant, landed: _Landed, result: IngestResult
+    shard: Shard, journal: Journal, merchant: Merchant, landed: Landed, result: IngestResult
 ) -> FileOutcome | None:
     known = shard.connection.execute(
         "select size_bytes, modified_ns from ledger.landing where merchant_id = $1 and path = $2",
@@ -374,7 +382,7 @@ def _take(
     return outcome
 
 
-def _remember_landed(shard: Shard, merchant: Merchant, landed: _Landed, sha256: str) -> None:
+def _remember_landed(shard: Shard, merchant: Merchant, landed: Landed, sha256: str) -> None:
     with promises.transaction(shard.connection):
         shard.connection.execute(
             "delete from ledger.landing where merchant_id = $1 and path = $2", [merchant.id, landed.name]
@@ -385,35 +393,35 @@ def _remember_landed(shard: Shard, merchant: Merchant, landed: _Landed, sha256: 
         )
 
 
-def _landed_files(shard: Shard, merchant: Merchant, result: IngestResult) -> Iterator[_Landed]:
+def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[Landed]:
     """The merchant's complete files, by dataset and name. Only plain files: a link could lead anywhere."""
-    folder = shard.home.landing / merchant.id
+    folder = home.landing / merchant_id
     if not folder.is_dir():
         return
-    for below in sorted(folder.iterdir()):
-        if below.name not in DATASETS and not below.name.startswith("."):
-            result.warnings.append(
-                f"landing/{merchant.id}/{_shown(below.name)} is no dataset and was left alone; "
-                f"datasets are {', '.join(DATASETS)}."
-            )
+    warnings += [
+        f"landing/{merchant_id}/{_shown(below.name)} is no dataset and was left alone; "
+        f"datasets are {', '.join(DATASETS)}."
+        for below in sorted(folder.iterdir())
+        if below.name not in DATASETS and not below.name.startswith(".")
+    ]
     for dataset in DATASETS.values():
         if (folder / dataset.name).is_symlink():
-            result.warnings.append(f"landing/{merchant.id}/{dataset.name} is a link and was left alone.")
+            warnings.append(f"landing/{merchant_id}/{dataset.name} is a link and was left alone.")
             continue
         if not (folder / dataset.name).is_dir():
             continue
         for path in sorted((folder / dataset.name).iterdir()):
             if path.name.startswith(".") or path.name.endswith(UNFINISHED_ENDINGS):
                 continue
-            name = f"{merchant.id}/{dataset.name}/{_shown(path.name)}"
+            name = f"{merchant_id}/{dataset.name}/{_shown(path.name)}"
             try:
                 status = path.lstat()
             except FileNotFoundError:
                 continue  # taken away since the folder was listed
             if not stat.S_ISREG(status.st_mode):
-                result.warnings.append(f"landing/{name} is no plain file and was left alone.")
+                warnings.append(f"landing/{name} is no plain file and was left alone.")
                 continue
-            yield _Landed(dataset, path, name, status.st_size, status.st_mtime_ns)
+            yield Landed(dataset, path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def undeclared_merchants(home: Home, declared: Collection[str]) -> list[str]:
@@ -442,7 +450,7 @@ def _open(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
 
-def _archive(shard: Shard, landed: _Landed, source: BinaryIO) -> str | None:
+def _archive(shard: Shard, landed: Landed, source: BinaryIO) -> str | None:
     """Copy the file to archive/<sha256>; its hash, or None where it changed meanwhile."""
     archive = shard.home.archive
     make_folder(archive)
@@ -565,7 +573,7 @@ def _record_publication(shard: Shard, event: Event) -> None:
     with promises.transaction(shard.connection):
         shard.connection.execute(
             f"insert into ledger.published values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
-            [told[name] for name in columns],
+            [told.get(name) for name in columns],
         )
 
 

@@ -1,5 +1,7 @@
 """The jobs: what is run together, by whom, with which choices."""
 
+from datetime import date
+
 import dagster as dg
 from pydantic import Field
 
@@ -7,8 +9,10 @@ from assets.workbook import shown
 from pipelines import ingest as ingesting
 from pipelines import periods, replay, reports
 from pipelines.publish import publish
-from pipelines.resources import Rollforward, for_people
-from pipelines.workbook import contents_of
+from pipelines.resources import Rollforward, Session, for_people
+from pipelines.shards import Shard
+from pipelines.tables import WORKBOOK
+from pipelines.workbook import Contents, contents_of
 
 ingest = dg.define_asset_job(
     "ingest",
@@ -25,35 +29,91 @@ monthly_report = dg.define_asset_job(
 class FreeDates(dg.Config):
     """The dates of a credit report."""
 
-    start: str = Field(description="First day of the report, like 2026-05-12, in each merchant's timezone.")
-    end: str = Field(description="Last day of the report, like 2026-06-11, included.")
+    start: str = Field(
+        default="",
+        description="First day of the report, like 2026-05-12, in each merchant's timezone. Blank: the first day of"
+        " last month.",
+    )
+    end: str = Field(
+        default="",
+        description="Last day of the report, like 2026-06-11, included. Blank: the last day of last month.",
+    )
+
+    def days(self, today: date) -> tuple[date, date]:
+        """The first and the last day. Raises PeriodError."""
+        ended = today.replace(day=1) - periods.ONE_DAY
+        return (
+            periods.parse_day(self.start) if self.start else ended.replace(day=1),
+            periods.parse_day(self.end) if self.end else ended,
+        )
 
 
 @dg.op(description="Ingest, replay, and write the workbook of these dates for each merchant. Interim: not published.")
 def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollforward: Rollforward) -> None:
     """Build the report tables, read them, and take them back: only a month's tables are kept."""
     session = rollforward.session
-    publications = []
     with for_people():
-        first, last = periods.parse_day(config.start), periods.parse_day(config.end)
+        first, last = config.days(session.now.date())
         session.tell(lambda merchant: [periods.range_of(merchant, first, last, now=session.now, as_of=session.as_of)])
+        contents = []
         for shard in session.shards:
-            ingesting.ingest(shard, say=session.say)
-            replay.replay(shard.connection, shard.merchants)
-            shard.connection.execute("begin")
-            try:
-                for name in reports.names():
-                    reports.build(shard.connection, name)
-                contents = [contents_of(shard.connection, period) for period in session.periods[shard.name]]
-            finally:
-                shard.connection.execute("rollback")
-            for content in contents:
-                publications.append(publish(shard, content, session.run_id))
-                session.say(str(publications[-1]))
-    context.log_event(dg.AssetObservation(asset_key=["workbook", "credits_workbook"], metadata=shown(publications)))
+            session.held_back.each(shard, lambda alone: ingesting.ingest(alone, say=session.say))
+        for shard in session.shards:
+            session.held_back.together_or_apart(
+                shard, lambda some: replay.replay(some.connection, some.merchants, restate=session.restate)
+            )
+        for shard in session.shards:
+            contents += [
+                (shard, content)
+                for read in session.held_back.together_or_apart(shard, lambda some: _contents(session, some))
+                for content in read
+            ]
+        session.stop_if_nobody_is_left()
+        for shard, content in contents:
+            with session.held_back.by(content.period.merchant.id):
+                session.publications.append(publish(shard, content, session.run_id))
+                session.say(str(session.publications[-1]))
+        session.stop_if_nobody_is_left()
+    context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=shown(session.publications)))
+    session.end()
 
 
-@dg.job(description="A workbook for free dates, for each merchant, as of now or of the time you say.")
+def _contents(session: Session, shard: Shard) -> list[Contents]:
+    """What the workbooks of the shard's merchants say: the report tables, built, read, and taken back."""
+    periods.tell(shard.connection, session.periods_of(shard))
+    shard.connection.execute("begin")
+    try:
+        for name in reports.names():
+            reports.build(shard.connection, name)
+        return [contents_of(shard.connection, period) for period in session.periods_of(shard)]
+    finally:
+        shard.connection.execute("rollback")
+
+
+# What the launchpad opens with: every field, as it is when it is left alone.
+DEFAULTS = {
+    "resources": {
+        "rollforward": {
+            "config": {
+                "home": "",
+                "merchants": [],
+                "as_of": "",
+                "wait_seconds": 600.0,
+                "retry_rejected": False,
+                "restate": False,
+            }
+        }
+    },
+    "ops": {"report_free_dates": {"config": {"start": "", "end": ""}}},
+}
+
+
+@dg.job(
+    description="A workbook for free dates, for each merchant, as of now or of the time you say. Open the launchpad,"
+    " fill in start and end (blank: last month), and launch; the workbooks' paths are in the run's observation of"
+    " workbook/credits_workbook.",
+    config=DEFAULTS,
+)
 def credit_report() -> None:
     """Seed 004's report: choose a start date and an end date."""
     report_free_dates()

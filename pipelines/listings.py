@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from pipelines import models, shards
-from pipelines.settings import Home, read_merchants, select_merchants
+from pipelines.settings import Home, choose_merchants
 from pipelines.workbook import kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 
@@ -30,7 +30,7 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
 
     Raises SettingsError for an undeclared merchant, ListingError where nothing has been ingested yet.
     """
-    chosen = select_merchants(read_merchants(home), merchant_ids)
+    chosen, _ = choose_merchants(home, merchant_ids)
     model = models.load(f"listings.{name}")
     frames = []
     for shard, merchants in shards.by_shard(chosen).items():

@@ -152,7 +152,11 @@ def _day_of(instant: datetime, timezone: str) -> date:
 
 
 def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> None:
-    """Make `periods` the rows of settings.periods: what every query of sql/reports is about."""
+    """Make `periods` the rows of settings.periods: what every query of sql/reports is about.
+
+    And settings.published what was first published of each month, since reports follow upon it: as a setting, because
+    the ledger's own table is written by what comes after the reports.
+    """
     rows = [
         {
             "merchant_id": period.merchant.id,
@@ -190,3 +194,7 @@ def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> No
     connection.register("_told", pl.DataFrame(rows, schema=schema).to_arrow())
     connection.execute("create or replace table settings.periods as from _told")
     connection.unregister("_told")
+    connection.execute(
+        "create or replace table settings.published as select merchant_id, ends_at, closing_balances"
+        " from ledger.published where is_final and version = 1 and closing_balances is not null"
+    )

@@ -41,6 +41,7 @@ class Publication:
     outcome: Literal["written", "unchanged", "restored"]
     totals: Totals
     changes: tuple[str, ...]
+    incomplete: str | None = None
 
     def __str__(self) -> str:
         said = {
@@ -48,7 +49,8 @@ class Publication:
             "unchanged": "nothing has changed",
             "restored": "was gone or changed, and has been written again",
         }[self.outcome]
-        return "\n".join([f"{self.path} ({said})", *(f"  {change}" for change in self.changes)])
+        lines = [*self.changes, *([self.incomplete] if self.incomplete else [])]
+        return "\n".join([f"{self.path} ({said})", *(f"  {line}" for line in lines)])
 
 
 def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
@@ -58,16 +60,17 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     """
     period = contents.period
     content_hash, totals = _hash_of(contents), _totals_of(contents)
+    incomplete = workbook.incomplete(contents)
     last = _last_version(shard, period)
     if last and last["content_hash"] == content_hash:
         path = shard.home.reports / str(last["path"])
         if path.is_file() and _sha256(path) == last["sha256"]:
-            return Publication(period, path, int(str(last["version"])), "unchanged", totals, ())
+            return Publication(period, path, int(str(last["version"])), "unchanged", totals, (), incomplete)
         beside = _write_beside(path, contents)
         if _sha256(beside) == last["sha256"]:
             with _telling(path):
                 put_in_place(beside, path)
-            return Publication(period, path, int(str(last["version"])), "restored", totals, ())
+            return Publication(period, path, int(str(last["version"])), "restored", totals, (), incomplete)
         beside.unlink()
     version = 1 if last is None else int(str(last["version"])) + 1
     path = shard.home.reports / _relative_path(period, version)
@@ -90,6 +93,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
             "sha256": sha256,
             "content_hash": content_hash,
             "totals": json.dumps(totals, sort_keys=True),
+            "closing_balances": json.dumps(_closing_balances(contents), sort_keys=True),
             "newest_recorded_at": newest and newest.isoformat(),
             "run_id": run_id,
             "software_version": installed_version("rollforward"),
@@ -97,7 +101,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     )
     ingest.apply(shard, event)
     changes = _changes(json.loads(str(last["totals"])), totals) if last else ()
-    return Publication(period, path, version, "written", totals, changes)
+    return Publication(period, path, version, "written", totals, changes, incomplete)
 
 
 def _relative_path(period: Period, version: int) -> Path:
@@ -173,6 +177,14 @@ def _totals_of(contents: Contents) -> Totals:
             name: f"{value:.{row['decimals']}f}" for name, value in row.items() if isinstance(value, Decimal)
         }
         for row in contents["summary_statistics"].sort("unit").iter_rows(named=True)
+    }
+
+
+def _closing_balances(contents: Contents) -> dict[str, str]:
+    """What the next month's opening balance is held against, by balance type."""
+    return {
+        balance_type: f"{amount:f}"
+        for balance_type, amount in contents["roll_forward"].select("balance_type", "closing_balance").iter_rows()
     }
 
 

@@ -5,7 +5,8 @@ through the kernel; what comes out takes the place of what was there; and every 
 it before any of it is kept. What the rules are is not here.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +25,16 @@ FIRST_ROWS = 3
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
 _SCRATCH = (
     *("stale_merchants", "stale_members", "replay_entries", "replay_findings"),
-    *("former_totals", "changed_totals", "new_totals"),
+    *("former_totals", "changed_totals", "new_totals", "published_movements"),
 )
 
 
 class UndeclaredBalanceTypeError(Exception):
     """Entries have a balance type that merchants.toml no longer declares."""
+
+
+class RestatementError(Exception):
+    """Other policies than before would change what published months say, and nobody asked for that."""
 
 
 class BrokenInvariantError(promises.BrokenPromiseError):
@@ -42,6 +47,20 @@ class BrokenInvariantError(promises.BrokenPromiseError):
             f' as they were. The data is not at fault; please report it as a defect of "{result.name}" with these rows.'
         )
         self.invariant = result.name
+
+
+# What published months say of movements. What becomes of a credit after the last of them is not theirs.
+_PUBLISHED_MOVEMENTS = """
+  select
+    movement.* exclude (sequence, valid_until),
+    if(movement.valid_until < published.until, movement.valid_until, null) as valid_until
+  from facts.movements as movement
+  join (
+    select merchant_id, max(as_of) as until from ledger.published where is_final group by merchant_id
+  ) as published
+    on published.merchant_id = movement.merchant_id and movement.occurred_at < published.until
+  where list_contains($merchants, movement.merchant_id)
+"""
 
 
 @dataclass(frozen=True)
@@ -71,16 +90,19 @@ class ReplayResult:
     invariants: list[InvariantResult] = field(default_factory=list)
 
 
-def replay(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> ReplayResult:
+def replay(connection: duckdb.DuckDBPyConnection, merchants: Collection[str], *, restate: bool = False) -> ReplayResult:
     """Bring the facts of `merchants` (their ids) up to their entries and policies, in one transaction.
 
-    Raises UndeclaredBalanceTypeError, BrokenPromiseError or BrokenInvariantError; then nothing has changed.
+    Raises UndeclaredBalanceTypeError, BrokenPromiseError, BrokenInvariantError, and, unless asked to `restate`,
+    RestatementError where other policies would change published months; then nothing has changed.
     """
     with promises.transaction(connection):
-        return replay_within(connection, merchants)
+        return replay_within(connection, merchants, restate=restate)
 
 
-def replay_within(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> ReplayResult:
+def replay_within(
+    connection: duckdb.DuckDBPyConnection, merchants: Collection[str], *, restate: bool = False
+) -> ReplayResult:
     """The same inside the caller's transaction, which must be rolled back where this raises."""
     _create(
         connection,
@@ -94,9 +116,14 @@ def replay_within(connection: duckdb.DuckDBPyConnection, merchants: Collection[s
     if result.merchants:
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
+        changed = {} if restate else _changed_policies(connection)
+        if changed:
+            _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
         _forget(connection)
         result.credits = _insert_credits(connection)
         _insert_movements(connection, result)
+        if changed:
+            _refuse_restatement(connection, changed)
         result.findings = _insert_findings(connection)
         _update_daily_totals(connection)
         _remember(connection)
@@ -119,6 +146,44 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     results = [_checked(connection, model) for model in models.load_all("invariants")]
     connection.execute("drop table temp.stale_members")
     return results
+
+
+def _changed_policies(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Of the merchants with published months, those whose policies are others than before, and which those are."""
+    found = connection.execute(
+        "select merchant_id, before.policies, now.policies from facts.replayed as before"
+        " join stale_merchants as now using (merchant_id)"
+        " semi join (from ledger.published where is_final) using (merchant_id)"
+        " where before.policies <> now.policies order by merchant_id"
+    ).fetchall()
+    told = {}
+    for merchant_id, before, now in found:
+        was, is_now = json.loads(before), json.loads(now)
+        told[merchant_id] = "; ".join(
+            f'{name.replace("_", " ")} was "{was.get(name)}" and is "{value}"'
+            for name, value in is_now.items()
+            if was.get(name) != value
+        )
+    return told
+
+
+def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[str, str]) -> None:
+    """Hold what published months rest on against what it was before the policies changed."""
+    differs = connection.execute(
+        f"with now as ({_PUBLISHED_MOVEMENTS}), gone as (from published_movements except all from now),"  # noqa: S608 - names of ours
+        " come as (from now except all from published_movements)"
+        " select merchant_id, count(*), min(day) from (from gone union all from come) group by all order by all",
+        {"merchants": [*changed]},
+    ).fetchall()
+    if differs:
+        merchant_id, movements, first_day = differs[0]
+        raise RestatementError(
+            f"{merchant_id}: the settings have changed since its months were published ({changed[merchant_id]}). With"
+            f" them {movements:,} movements of published months would come out otherwise, the first on {first_day}."
+            " Nothing was changed. Put the setting back; or, if what was published is to be restated, run it again"
+            " with --restate (in the launchpad: restate: true) for those months, each of which becomes a new version"
+            " beside the former one."
+        )
 
 
 def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> None:

@@ -3,21 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from pipelines import ingest, periods, shards
-from pipelines.periods import Period
-from pipelines.promises import BrokenPromiseError
-from pipelines.publish import PublishError
-from pipelines.settings import Home, Merchant, SettingsError, find_home, read_merchants, select_merchants
+from pipelines.isolation import FOR_PEOPLE, HeldBack
+from pipelines.periods import Period, PeriodError
+from pipelines.publish import Publication
+from pipelines.settings import Home, Merchant, SettingsError, choose_merchants, find_home
 from pipelines.shards import LedgerUnavailableError, Say, Shard
-
-# Problems whose text is meant for the person at the screen; anything else is a defect and keeps its traceback.
-FOR_PEOPLE = (SettingsError, LedgerUnavailableError, periods.PeriodError, BrokenPromiseError, PublishError)
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,47 @@ class Session:
 
     home: Home
     merchants: Mapping[str, Merchant]
-    shards: Sequence[Shard]
+    opened: Sequence[Shard]
+    held_back: HeldBack
     as_of: str | None
     retry_rejected: bool
+    restate: bool
     now: datetime
     run_id: str
     voice: Voice
     undeclared: Sequence[str] = field(default_factory=tuple)
     periods: dict[str, list[Period]] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
+
+    @property
+    def shards(self) -> list[Shard]:
+        """The shards, with those of their merchants that nothing has held back yet."""
+        remaining = [
+            replace(shard, merchants={m.id: m for m in shard.merchants.values() if m.id not in self.held_back})
+            for shard in self.opened
+        ]
+        return [shard for shard in remaining if shard.merchants]
+
+    def stop_if_nobody_is_left(self) -> None:
+        """Where every merchant is held back, the run ends here. Raises Failure."""
+        if not self.shards:
+            self.end()
+
+    def end(self) -> None:
+        """At the end of a run: it has failed where a merchant is held back, whatever has become of the others."""
+        if self.held_back:
+            going_on = sum(len(shard.merchants) for shard in self.shards)
+            problems = self.held_back.problems
+            told = {
+                "held_back": dg.MetadataValue.json(
+                    {merchant_id: self.held_back.why(merchant_id) for merchant_id in problems}
+                )
+            }
+            # Dates that cannot be reported: whoever asked for them knows by now, and nobody else has to.
+            mistake = {"mistake": True} if all(isinstance(one, PeriodError) for one in problems.values()) else {}
+            raise dg.Failure(
+                description=self.held_back.told(going_on), metadata={**told, **mistake}, allow_retries=False
+            )
 
     def say(self, message: str) -> None:
         """Say what stays to be read."""
@@ -61,12 +91,22 @@ class Session:
 
     def tell(self, periods_of: Callable[[Merchant], list[Period]]) -> None:
         """Make what `periods_of` gives for each merchant the periods that reports are built for."""
+        told: dict[str, list[Period]] = {}
+        for merchant in self.merchants.values():
+            if merchant.id not in self.held_back:
+                with self.held_back.by(merchant.id):
+                    told[merchant.id] = periods_of(merchant)
+        self.stop_if_nobody_is_left()
         self.periods = {
-            shard.name: [period for merchant in shard.merchants.values() for period in periods_of(merchant)]
+            shard.name: [period for merchant_id in shard.merchants for period in told[merchant_id]]
             for shard in self.shards
         }
         for shard in self.shards:
             periods.tell(shard.connection, self.periods[shard.name])
+
+    def periods_of(self, shard: Shard) -> list[Period]:
+        """The periods of those of its merchants that nothing has held back."""
+        return [period for period in self.periods[shard.name] if period.merchant.id in shard.merchants]
 
 
 class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -81,6 +121,11 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     wait_seconds: float = Field(default=600.0, description="How long to wait for a ledger that another run is using.")
     retry_rejected: bool = Field(default=False, description="Read the rows that were set aside again.")
+    restate: bool = Field(
+        default=False,
+        description="Settings that would change what published months say (draw order, refund grace days, timezone,"
+        " units) are refused unless this is true. The months that you then report become new versions.",
+    )
     _session: Session = PrivateAttr()
 
     @property
@@ -94,24 +139,48 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
         speaks = voice.get() or Voice(context.log.info if context.log else print)
         with for_people(), ExitStack() as stack:
             home = find_home(self.home or None)
-            declared = read_merchants(home)
-            chosen = select_merchants(declared, self.merchants)
-            opened = [
-                stack.enter_context(shards.open_shard(home, name, merchants, wait_s=self.wait_seconds, say=speaks.say))
-                for name, merchants in shards.by_shard(chosen).items()
-            ]
+            chosen, wrong = choose_merchants(home, self.merchants)
+            held_back = HeldBack(
+                context.log.error if context.log else print, {m: SettingsError(why) for m, why in wrong.items()}
+            )
             self._session = Session(
                 home=home,
                 merchants=chosen,
-                shards=opened,
+                opened=self._open(home, chosen, stack, speaks, held_back),
+                held_back=held_back,
                 as_of=self.as_of or None,
                 retry_rejected=self.retry_rejected,
+                restate=self.restate,
                 now=datetime.now(UTC),
                 run_id=context.run.run_id if context.run else "",
                 voice=speaks,
-                undeclared=[] if self.merchants else ingest.undeclared_merchants(home, set(declared)),
+                undeclared=[] if self.merchants else ingest.undeclared_merchants(home, {*chosen, *wrong}),
             )
             yield self
+
+    def _open(
+        self, home: Home, chosen: Mapping[str, Merchant], stack: ExitStack, speaks: Voice, held_back: HeldBack
+    ) -> list[Shard]:
+        """The merchants' shards; one that cannot be opened holds back its own merchants.
+
+        Raises LedgerUnavailableError where that is all of them.
+        """
+        opened = []
+        for name, merchants in shards.by_shard(chosen).items():
+            with held_back.by(*merchants):
+                shard = shards.open_shard(home, name, merchants, wait_s=self.wait_seconds, say=speaks.say)
+                opened.append(stack.enter_context(shard))
+        if not opened:
+            raise LedgerUnavailableError(held_back.told(0))
+        return opened
+
+
+def is_last(context: dg.AssetExecutionContext) -> bool:
+    """Whether nothing else of the run depends on this step's assets."""
+    layer = context.job_def.asset_layer
+    mine = context.assets_def.keys
+    depending = {child for key in mine for child in layer.asset_graph.get(key).child_keys} - mine
+    return not depending & set(layer.executable_asset_keys)
 
 
 @contextmanager

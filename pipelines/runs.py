@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
+from pipelines import alerts
 from pipelines.resources import Voice, voice
 from pipelines.settings import Home
 
@@ -22,7 +23,13 @@ nux:
 
 
 class RunFailedError(Exception):
-    """The run's failure, as its reader should see it."""
+    """The run's failure, as its reader should see it; `told` is what it did all the same, for merchants that were not
+    held back.
+    """
+
+    def __init__(self, why: str, told: dict[str, dict[str, Any]]) -> None:
+        super().__init__(why)
+        self.told = told
 
 
 @contextmanager
@@ -75,29 +82,41 @@ def run(
             )
     finally:
         voice.reset(token)
-    if not result.success:
-        raise RunFailedError(_what_failed(result))
     told: dict[str, dict[str, Any]] = {}
     for event in result.all_events:
         for kind in ("materialization", "asset_observation"):
             if (said := getattr(event.event_specific_data, kind, None)) is not None:
                 told[said.asset_key.to_user_string()] = {name: value.value for name, value in said.metadata.items()}
+    if not result.success:
+        why = what_failed(result.all_events)
+        if job == "monthly_report" and not _is_a_mistake(result.all_events):
+            message = alerts.of_failure(job, [month[:7] for month in dict.fromkeys(months)], why, result.run_id)
+            alerts.tell(home, message, speaks.say)
+        raise RunFailedError(why, told)
     return told
 
 
-def _what_failed(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
+def what_failed(events: Sequence[dg.DagsterEvent]) -> str:
+    """Why a run with these events has failed, in words for people."""
+    for event in events:
         if event.is_step_failure:
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
                 return str(failure.user_failure_data.description)
             if failure.error:
                 cause = failure.error.cause or failure.error
-                return f"{event.step_key}: {cause.message.strip()} (a defect: please report it; run {result.run_id})"
-    for event in result.all_events:
+                return f"{event.step_key}: {cause.message.strip()} (a defect: please report it)"
+    for event in events:
         error = getattr(event.event_specific_data, "error", None)
         while error is not None and error.cause is not None:
             error = error.cause
         if error is not None:
             return str(error.message).removeprefix("dagster._core.definitions.events.Failure: ").strip()
-    return f"The run failed; open it in the UI: rollforward ui, run {result.run_id}."
+    return "The run failed; open it in the UI: rollforward ui."
+
+
+def _is_a_mistake(events: Sequence[dg.DagsterEvent]) -> bool:
+    for event in events:
+        if event.is_step_failure and (failure := event.step_failure_data.user_failure_data):
+            return "mistake" in failure.metadata
+    return False

@@ -64,6 +64,14 @@ class Home:
         return self.path / "reports"
 
     @property
+    def alerts(self) -> Path:
+        return self.path / "alerts"
+
+    @property
+    def notices(self) -> Path:
+        return self.path / "notices"
+
+    @property
     def dagster(self) -> Path:
         return self.path / ".dagster"
 
@@ -203,6 +211,29 @@ def read_merchants(home: Home) -> dict[str, Merchant]:
     Raises SettingsError, naming the file, the merchant and the key.
     """
     path = home.merchants_file
+    return {merchant_id: _merchant(path, merchant_id, keys) for merchant_id, keys in _declared(home).items()}
+
+
+def read_each_merchant(home: Home) -> tuple[dict[str, Merchant], dict[str, str]]:
+    """The merchants whose settings are right, and what is wrong with those of the others; both by id.
+
+    Raises SettingsError where the file cannot be read, or no merchant's settings are right.
+    """
+    right: dict[str, Merchant] = {}
+    wrong: dict[str, str] = {}
+    for merchant_id, keys in _declared(home).items():
+        try:
+            right[merchant_id] = _merchant(home.merchants_file, merchant_id, keys)
+        except SettingsError as problem:
+            wrong[merchant_id] = str(problem)
+    if not right:
+        raise SettingsError("\n".join(wrong.values()))
+    return right, wrong
+
+
+def _declared(home: Home) -> dict[str, Any]:
+    """What merchants.toml says of each merchant. Raises SettingsError."""
+    path = home.merchants_file
     try:
         # Windows editors put a mark before UTF-8.
         text = path.read_text(encoding="utf-8-sig")
@@ -223,7 +254,7 @@ def read_merchants(home: Home) -> dict[str, Merchant]:
     declared = tables.get("merchants", {})
     if not isinstance(declared, dict) or not declared:
         raise SettingsError(f"{path} declares no merchant; write a table such as [merchants.green-acres].")
-    return {merchant_id: _merchant(path, merchant_id, keys) for merchant_id, keys in declared.items()}
+    return declared
 
 
 def _line_at(text: str, problem: tomllib.TOMLDecodeError) -> str:
@@ -244,6 +275,22 @@ def select_merchants(declared: Mapping[str, Merchant], asked: Sequence[str]) -> 
                 f'merchant "{merchant_id}" is not declared in merchants.toml; declared are {", ".join(declared)}.'
             )
     return {merchant_id: declared[merchant_id] for merchant_id in declared if not asked or merchant_id in asked}
+
+
+def choose_merchants(home: Home, asked: Sequence[str]) -> tuple[dict[str, Merchant], dict[str, str]]:
+    """Of the merchants asked for, or all where none is: those whose settings are right, and what is wrong with others.
+
+    Raises SettingsError where one is not declared, or none is right.
+    """
+    right, wrong = read_each_merchant(home)
+    for merchant_id in asked:
+        if merchant_id not in wrong:
+            select_merchants(right, [merchant_id])
+    chosen = {merchant_id: right[merchant_id] for merchant_id in right if not asked or merchant_id in asked}
+    wrong = {merchant_id: why for merchant_id, why in wrong.items() if not asked or merchant_id in asked}
+    if not chosen:
+        raise SettingsError("\n".join(wrong.values()))
+    return chosen, wrong
 
 
 def _merchant(path: Path, merchant_id: str, keys: object) -> Merchant:

@@ -127,6 +127,8 @@ def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merch
         connection.execute(f"create schema if not exists {schema}")
     for table, promise in _LEDGER_TABLES.items():
         connection.execute(create_statement(table, promise))
+    # A ledger of before this column was there gets it; months that it published then have no balances to compare.
+    connection.execute("alter table ledger.published add column if not exists closing_balances varchar")
     tell_settings(connection, merchants)
 
 

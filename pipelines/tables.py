@@ -4,7 +4,7 @@ The factory for report tables, and what all assets share: keys, column schemas, 
 listed in assets/.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,64 +12,101 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from pipelines import models, promises, reports
+from pipelines import models, periods, promises, reports
 from pipelines.partitions import MONTHS, ONE_RUN
-from pipelines.promises import BrokenPromiseError
-from pipelines.resources import Rollforward, for_people
+from pipelines.resources import Rollforward, Session, for_people, is_last
+from pipelines.shards import Shard
 from schemas.table import Table, duckdb_columns
 
 OWNERS = ["team:finance"]
-SCHEMA_CHECK = "schema"
+SCHEMA_CHECK, TIES_CHECK = "schema", "ties"
+DEFECT = (
+    "The data is not at fault: this is a defect of the software. Nothing was written over. Report it with the text"
+    " above; the merchants that are not named here have their workbooks."
+)
+DOES_NOT_TIE = (
+    "No workbook was written for the merchants named, and their former rows stay. Run `rollforward rebuild`, which"
+    " makes the ledger again from archive and journal, and report the month again. If it still does not tie, it is a"
+    " defect: report it with the amounts above."
+)
 
 
 def table(name: str, promise: type[Table]) -> dg.AssetsDefinition:
     """The asset of report table `name`: its SELECT, run for the months of the run, checked against `promise`."""
     key, model = asset_key(name), models.load(name)
+    ties = [ties_check(key)] if name == reports.CHECKS else []
 
     @dg.asset(
         key=key,
         deps=[asset_key(read) for read in model.reads if not read.startswith("settings.")],
         description=described(promise, model),
-        metadata=described_columns(promise) | {"sql": dg.MetadataValue.md(f"```sql\n{model.sql}\n```")},
+        metadata=described_columns(promise) | sql_of(model),
         group_name=key.path[0],
         kinds={"duckdb", "sql"},
         owners=OWNERS,
         partitions_def=MONTHS,
         backfill_policy=ONE_RUN,
-        check_specs=[schema_check(key)],
+        check_specs=[schema_check(key), *ties],
     )
     def build(
         context: dg.AssetExecutionContext, rollforward: Rollforward
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        session, rows, previews = rollforward.session, 0, []
+        session = rollforward.session
+        before = set(session.held_back.problems)
         session.doing(f"Building {name}")
         with for_people():
             session.months(context.partition_keys)
-            for shard in session.shards:
-                try:
-                    with promises.transaction(shard.connection):
-                        built = reports.build(shard.connection, name)
-                except BrokenPromiseError as broken:
-                    yield dg.AssetCheckResult(
-                        passed=False, check_name=SCHEMA_CHECK, asset_key=key, metadata={"what": str(broken)}
-                    )
-                    raise
-                rows += built.rows
-                previews.append(built.preview)
-        preview = pl.concat(previews).head(reports.PREVIEW_ROWS)
-        yield dg.MaterializeResult(
-            metadata={"dagster/row_count": rows, **_sums(preview, session, name), "preview": markdown(preview)},
-            check_results=[
-                dg.AssetCheckResult(passed=True, check_name=SCHEMA_CHECK, asset_key=key, metadata={"rows": rows})
-            ],
-        )
+            built = build_reports(session, [name])[name]
+        told = {m: session.held_back.why(m) for m in session.held_back.problems if m not in before}
+        broken = {m: why for m, why in told.items() if not isinstance(session.held_back.problems[m], reports.TieError)}
+        untied = {m: why for m, why in told.items() if m not in broken}
+        for check, problems, advice in ((SCHEMA_CHECK, broken, DEFECT), (TIES_CHECK, untied, DOES_NOT_TIE)):
+            if check == SCHEMA_CHECK or ties:
+                yield dg.AssetCheckResult(
+                    passed=not problems,
+                    check_name=check,
+                    asset_key=key,
+                    # The others' workbooks are made all the same: only where nobody is left does this stop the run.
+                    severity=dg.AssetCheckSeverity.WARN if session.shards else dg.AssetCheckSeverity.ERROR,
+                    metadata={"rows": sum(one.rows for one in built)} | failed(problems, advice),
+                )
+        session.stop_if_nobody_is_left()
+        for month, figures in _by_month(session, name).items():
+            context.add_asset_metadata(figures, partition_key=month)
+        preview = pl.concat([one.preview for one in built]).head(reports.PREVIEW_ROWS)
+        yield dg.MaterializeResult(metadata={"preview": markdown(preview)})
+        if is_last(context):
+            session.end()
 
     return build
+
+
+def build_reports(session: Session, names: Sequence[str]) -> dict[str, list[reports.Built]]:
+    """Build these report tables for the session's periods, each table in one transaction for all merchants.
+
+    A merchant whose rows break a promise is held back, and its former rows stay.
+    """
+    built: dict[str, list[reports.Built]] = {name: [] for name in names}
+    for name in names:
+        for shard in session.shards:
+
+            def work(some: Shard, name: str = name) -> reports.Built:
+                periods.tell(some.connection, session.periods_of(some))
+                with promises.transaction(some.connection):
+                    return reports.build(some.connection, name)
+
+            built[name] += session.held_back.together_or_apart(shard, work)
+    for shard in session.shards:
+        periods.tell(shard.connection, session.periods_of(shard))
+    return built
 
 
 def asset_key(name: str) -> dg.AssetKey:
     """`reports.credits_created` -> reports/credits_created."""
     return dg.AssetKey(name.split("."))
+
+
+WORKBOOK = asset_key("workbook.credits_workbook")
 
 
 def schema_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -79,8 +116,39 @@ def schema_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
         asset=key,
         blocking=True,
         description="Every row keeps what schemas/ promises of the table: columns, types, nothing blank that must not"
-        " be, no amount out of range. A failure is a defect of the software; the former rows are kept.",
+        " be, no amount out of range. A failure is a defect of the software; the former rows are kept. What to do:"
+        " report it with the text of the failed result.",
     )
+
+
+def ties_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The blocking check that the summary adds up."""
+    return dg.AssetCheckSpec(
+        TIES_CHECK,
+        asset=key,
+        blocking=True,
+        description="Every total equals what it is held against: the rows of its sheet, the credits' own remains,"
+        " opening + movements = closing, the breakdowns. A merchant where something does not tie gets no workbook;"
+        " the others do. What to do: open the failed result, which names both sides with their amounts.",
+    )
+
+
+def failed(problems: Mapping[str, str], advice: str) -> dict[str, Any]:
+    """What a check says where it has failed for these merchants: what is wrong, and what to do."""
+    if not problems:
+        return {}
+    # As text: Markdown is shown by Dagster at a click only.
+    what = "\n".join(f"{merchant_id}: {why}" for merchant_id, why in problems.items())
+    return {"what": dg.MetadataValue.text(what), "what_to_do": dg.MetadataValue.text(advice)}
+
+
+def sql_of(*shown: models.Model) -> dict[str, Any]:
+    """The SQL that a table is made by, and the tables that it reads, as text."""
+    reads = sorted({table for model in shown for table in model.reads})
+    return {
+        "sql": dg.MetadataValue.md("\n\n".join(f"```sql\n{model.sql}\n```" for model in shown)),
+        "reads": dg.MetadataValue.text(", ".join(reads)),
+    }
 
 
 def described(promise: type[Table], model: models.Model | None = None) -> str:
@@ -131,15 +199,16 @@ def _cell(value: Any) -> str:
     return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")[:200]
 
 
-def _sums(preview: pl.DataFrame, session: Any, name: str) -> dict[str, float]:
-    """Totals by unit of the table's amounts, where it has any."""
-    if not {"unit", "amount"} <= set(preview.columns):
-        return {}
-    sums: dict[str, Decimal] = {}
+def _by_month(session: Session, name: str) -> dict[str, dict[str, Any]]:
+    """Of each month: how many rows the table has, and what its amounts come to in each unit.
+
+    Numbers of the same name in every month, so that they make a plot over the months.
+    """
+    months: dict[str, dict[str, Any]] = {}
     for shard in session.shards:
-        select = (
-            f"select unit, sum(amount) from {name} semi join settings.periods using (merchant_id, period) group by 1"  # noqa: S608 - our own tables
-        )
-        for unit, amount in shard.connection.execute(select).fetchall():
-            sums[unit] = sums.get(unit, Decimal(0)) + amount
-    return {f"total_{unit}": float(amount) for unit, amount in sorted(sums.items())}
+        for period in session.periods_of(shard):
+            months.setdefault(period.first_day.isoformat(), {"dagster/row_count": 0})
+        for month, figure, amount in reports.figures(shard.connection, name):
+            of = months[month]
+            of[figure] = of.get(figure, 0) + (int(amount) if amount == int(amount) else float(amount))
+    return months

@@ -19,7 +19,7 @@ from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines import clock, reports
-from pipelines.periods import Period
+from pipelines.periods import ONE_DAY, Period
 from pipelines.settings import DEFAULT_BALANCE_TYPE
 from pipelines.worksheets import FORMULA_LIKE, NUMBER_FORMATS, SHEET_ROWS, Column, FrameSheet, FrameWorkbook, Kind
 from schemas.table import Table, descriptions
@@ -82,6 +82,8 @@ SUMMARY_MEANINGS = {
     "Total Change including adjustments": "Total Credit Change + Total Credit Adjusted.",
     "As Of": "The moment at which amount_remaining, expires_at, is_expired and Extant Credits are stated.",
     "Roll-forward": "Opening balance and every kind of movement, those that reduce it with a minus, add up to closing.",
+    "Opening balance as published": "Closing balance of the month before in its first workbook; with what came late,"
+    " after it, it comes to the opening balance, restated. Told where something did.",
     "Overdrawn": "Drawn without a credit to cover it: rows of Credit Redemptions or Adjustments without source credit.",
     "Ageing": "What is left, by local days from issue to as of.",
     "Expiry schedule": "What is left, by local days from as of to expiry.",
@@ -107,6 +109,19 @@ def contents_of(connection: duckdb.DuckDBPyConnection, period: Period) -> Conten
         period,
         {name: reports.read(connection, name, period.merchant.id, period.name) for name in reports.names()},
     )
+
+
+def incomplete(contents: Contents) -> str | None:
+    """That the period's data has not all arrived, in a sentence; None where it has, or nobody wants it checked."""
+    (said,) = contents["completeness"].iter_rows(named=True)
+    if said["is_complete"]:
+        return None
+    period, dataset = contents.period, said["complete_through"]
+    wanted = f"one dated {period.last_day + ONE_DAY} or later says that {period.last_day} is over"
+    if said["reached_at"] is None:
+        return f"Incomplete: no row of {dataset} has arrived; {wanted}."
+    newest = clock.local_from_utc(said["reached_at"], period.merchant.timezone)
+    return f"Incomplete: the newest row of {dataset} is dated {newest:%Y-%m-%d %H:%M}; {wanted}."
 
 
 def write(contents: Contents, path: Path, *, rows_per_sheet: int = SHEET_ROWS - 1) -> None:
@@ -172,6 +187,7 @@ TIME: Look = {"num_format": "yyyy-mm-dd hh:mm:ss", "align": "right"}
 GOOD: Look = {"bold": True, "align": "right", "font_color": "#006100", "bg_color": "#C6EFCE"}
 BAD: Look = {"bold": True, "align": "right", "font_color": "#9C0006", "bg_color": "#FFC7CE"}
 TOTAL: Look = {"bold": True, "top": 1}
+ALERT: Look = {"bold": True, "font_color": "#9C0006"}
 
 AMOUNTS_AXIS: Look = {
     "num_format": "#,##0",
@@ -277,6 +293,8 @@ class _Summary:
         sheet.write_formula(AS_OF_ROW + 1, 1, f"='{CHECKS}'!$B$1", styles(GOOD if said == "OK" else BAD), said)
         interim = "" if period.is_final else "Interim: as of is not the end of a month. "
         styles.write(sheet, AS_OF_ROW + 2, 0, f"{interim}Times are those of {period.merchant.timezone}.", NOTE)
+        if missing := incomplete(self.contents):
+            styles.write(sheet, AS_OF_ROW + 3, 0, missing, ALERT)
         names: set[str] = set()
         for column, total in enumerate(self.totals.iter_rows(named=True), start=1):
             unit, decimals, letter = total["unit"], total["decimals"], xl_col_to_name(column)
@@ -309,8 +327,12 @@ class _Summary:
         self._heading("Roll-forward, by balance type")
         top = self.row
         self._label("Balance type", HEADER)
+        late = self._late_entries()
+        if late:
+            for label in ("Opening balance as published", "Late entries"):
+                self._label(label, INDENTED)
         for label, _ in ROLL_FORWARD:
-            self._label(label)
+            self._label("Opening balance, restated" if late and label == ROLL_FORWARD[0][0] else label)
         closing = self.row
         self._label("Closing balance", STRONG)
         for label in ("Movements after the period, until as of", "Extant", "Overdrawn"):
@@ -321,9 +343,18 @@ class _Summary:
             amount = self.styles.amount(decimals)
             title = f"{line['balance_type']} ({line['unit']})"
             self.styles.write(self.sheet, top, column, title, HEADER_RIGHT)
-            for offset, (_, name) in enumerate(ROLL_FORWARD, start=1):
-                self.sheet.write_number(top + offset, column, _number(line[name]), amount)
-            self._total(top + 1, closing - 1, column, decimals, line["closing_balance"])
+            opening = top + 1
+            if late:
+                for offset, was in enumerate(late[line["balance_type"]]):
+                    self.sheet.write_number(opening + offset, column, _number(was), amount)
+                opening += 2
+            for offset, (_, name) in enumerate(ROLL_FORWARD):
+                self.sheet.write_number(opening + offset, column, _number(line[name]), amount)
+            if late:
+                restated = f"{xl_rowcol_to_cell(top + 1, column)}:{xl_rowcol_to_cell(top + 2, column)}"
+                formula = f"=ROUND(SUM({restated}),{decimals})"
+                self.sheet.write_formula(opening, column, formula, amount, _number(line["opening_balance"]))
+            self._total(opening, closing - 1, column, decimals, line["closing_balance"])
             for offset, name in enumerate(("after_period", "extant", "overdrawn"), start=1):
                 self.sheet.write_number(closing + offset, column, _number(line[name]), amount)
             cells = [xl_rowcol_to_cell(closing + offset, column) for offset in range(4)]
@@ -335,6 +366,13 @@ class _Summary:
                 _number(line["difference"]),
             )
         self.row += 1
+
+    def _late_entries(self) -> dict[str, tuple[Decimal, Decimal]]:
+        """By balance type the opening balance as published, and what came late; empty where nothing did."""
+        openings = self.contents["opening_balances"]
+        if not (openings["late_entries"] != 0).any():
+            return {}
+        return {row["balance_type"]: (row["opening_as_published"], row["late_entries"]) for row in openings.to_dicts()}
 
     def _write_buckets(self, title: str, table: str) -> None:
         self._heading(title)
@@ -472,6 +510,8 @@ def _write_checks(book: FrameWorkbook, styles: _Styles, contents: Contents) -> N
     styles.write(sheet, 0, 0, "All checks", HEADING)
     master = f'=IF(COUNTIF({results},"OK")=ROWS({results}),"OK","NOT OK")'
     sheet.write_formula(0, 1, master, styles(GOOD if said == "OK" else BAD), said)
+    if missing := incomplete(contents):
+        styles.write(sheet, 1, 0, missing, ALERT)
     looks = {"Amount": HEADER_RIGHT, "Against": {**HEADER, **INDENTED}, "Difference": HEADER_RIGHT}
     looks |= {"Result": {**HEADER, **CENTERED}}
     for column, name in enumerate(("What", "Unit", "Amount", "Against", "Amount", "Difference", "Result")):

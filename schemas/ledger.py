@@ -125,6 +125,7 @@ class Published(Table):
     run_id: Text = text("The run that made it.")
     software_version: Text = text("The version of Rollforward that made it.")
     recorded_at: Instant = instant("When.")
+    closing_balances: Text = text("The closing balance of each balance type, as JSON.", nullable=True)
 
 
 class Landing(Table):

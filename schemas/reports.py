@@ -194,6 +194,27 @@ class RollForward(Report):
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 
 
+class OpeningBalances(Report):
+    """One row per balance type: the opening balance as it was published, what came late, and as it is now."""
+
+    unit: Text = text("The balance type's unit.")
+    balance_type: Text = text("The bucket.")
+    opening_as_published: Total = total("The closing balance of the month before, as it was first published.")
+    late_entries: Total = total("What entries that came after that have made of it.")
+    opening_balance: Total = total("The two together: what was owed when the period began.")
+    decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
+
+
+class Completeness(Report):
+    """One row per period: whether its data has all arrived."""
+
+    complete_through: Text = text(
+        "The dataset that must reach the period's end; auto: none is checked.", isin=("auto", "entries", "balances")
+    )
+    is_complete: Flag = flag("Whether an accepted row of it is dated at or after the period's end.")
+    reached_at: Instant = instant("Its newest row, where that is before the period's end.", nullable=True)
+
+
 class SummaryStatistics(Report):
     """One row per unit: the totals of the period."""
 

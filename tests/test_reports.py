@@ -1151,6 +1151,26 @@ def test_provenance_counts_what_was_there_before_as_of() -> None:
     assert len(hashes) == 2 or hashes == {"0" * 32}
 
 
+def test_building_a_month_leaves_the_rows_of_other_months_as_they_are() -> None:
+    ledger = ledger_of("""
+        entry_id  entry_type  occurred_at       amount
+        may       created     2026-05-10T12:00   5.00
+        june      created     2026-06-10T12:00   7.00
+    """)
+    build(ledger, month(ledger, "2026-05"))
+
+    def rows_of_may() -> dict[str, int]:
+        counts = {}
+        for name in reports.names():
+            found = ledger.connection.execute(f"select count(*) from {name} where period = '2026-05'").fetchone()
+            counts[name] = found[0] if found else 0
+        return counts
+
+    before = rows_of_may()
+    build(ledger, month(ledger, "2026-06"))
+    assert rows_of_may() == before
+
+
 def test_findings_of_the_period_are_counted() -> None:
     june = report("""
         entry_id  entry_type  occurred_at       amount

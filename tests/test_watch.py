@@ -1,0 +1,382 @@
+"""Runs that nobody watches: what starts them, whom they hold back, and what they tell."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import openpyxl
+import pytest
+
+from pipelines import alerts, due, runs, sensors
+from pipelines.alerts import Message
+from pipelines.definitions import defs
+from pipelines.resources import Voice
+from pipelines.schedules import monthly_credit_reports
+from pipelines.settings import read_each_merchant
+from tests.homes import Installation, entries_csv, make_home
+
+TWO = """
+[merchants.acme]
+name = "Acme"
+timezone = "America/New_York"
+currency = "USD"
+[merchants.bolt]
+name = "Bolt"
+timezone = "Pacific/Auckland"
+currency = "NZD"
+"""
+JUNE = """
+entry_id  occurred_at       amount  expires_at
+may       2026-05-10T12:00Z  5.00
+june      2026-06-10T12:00Z  7.00
+"""
+LATE = """
+entry_id  occurred_at       amount
+late      2026-05-20T12:00Z  2.50
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """Two merchants with a credit in May and one in June 2026."""
+    made = make_home(tmp_path, TWO)
+    for merchant in ("acme", "bolt"):
+        made.land(f"{merchant}/entries/2026.csv", entries_csv(JUNE))
+    monkeypatch.setenv("ROLLFORWARD_HOME", str(made.home.path))
+    monkeypatch.delenv(alerts.URL_VARIABLE, raising=False)
+    return made
+
+
+def report(home: Installation, *months: str, **resource: Any) -> list[dict[str, Any]]:
+    """Report months, and what was published."""
+    keys = [f"{month}-01" for month in (months[0], months[-1])]
+    told = runs.run(home.home, "monthly_report", speaks=Voice(home.said.append), resource=resource, months=keys)
+    published: list[dict[str, Any]] = told["workbook/credits_workbook"]["published"]
+    return published
+
+
+def outcomes(published: list[dict[str, Any]]) -> dict[str, tuple[str, int]]:
+    return {f"{one['merchant_id']} {one['period']}": (one["outcome"], one["version"]) for one in published}
+
+
+def workbooks(home: Installation) -> list[str]:
+    return sorted(path.name for path in home.home.reports.rglob("*.xlsx"))
+
+
+def told_in(folder: Path) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))]
+
+
+def cell(path: str | Path, sheet: str, label: str, column: int = 2) -> Any:
+    """What stands beside `label` in that sheet."""
+    book = openpyxl.load_workbook(path, data_only=True)
+    (found,) = [row for row in book[sheet].iter_rows() if row[0].value == label]
+    return found[column - 1].value
+
+
+# What starts runs
+
+
+@pytest.mark.parametrize(
+    ("now", "month"),
+    [("2026-07-01T13:00", "2026-06"), ("2026-07-01T12:59", "2026-05"), ("2027-01-01T13:00", "2026-12"),
+     ("2026-11-22T04:00", "2026-10")],
+)  # fmt: skip
+def test_a_month_has_ended_when_it_has_ended_in_every_timezone(now: str, month: str) -> None:
+    assert f"{due.month_just_ended(datetime.fromisoformat(now).replace(tzinfo=UTC)):%Y-%m}" == month
+
+
+def test_the_schedule_names_the_month_just_ended_and_is_on() -> None:
+    at = datetime(2026, 7, 1, 13, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, scheduled_execution_time=at, repository_def=defs.get_repository_def()
+        )
+        (request,) = monthly_credit_reports.evaluate_tick(context).run_requests or []
+    assert request.partition_key == "2026-06-01"
+    assert monthly_credit_reports.cron_schedule == "0 13 1 * *"
+    for one in (*(defs.schedules or ()), *(defs.sensors or ())):
+        assert one.default_status.value == "RUNNING", one.name
+
+
+def test_months_are_due_when_they_are_the_latest_or_follow_a_first_publication() -> None:
+    july_1st = datetime(2026, 7, 1, 14, tzinfo=UTC)
+    may, june = date(2026, 5, 1), date(2026, 6, 1)
+    published = {"new": set(), "old": {date(2026, 4, 1)}, "done": {june}}
+    assert due.due(published, july_1st) == {may: ["old"], june: ["new", "old"]}
+    # Until then it is the schedule's turn; who has June already is asked for nothing before it.
+    assert due.due(published, july_1st.replace(hour=13)) == {may: ["new", "old"]}
+    assert due.due({"done": {june}}, july_1st) == {}
+    assert due.ranges({may: ["old"], june: ["old"]}) == [(may, june, ["old"])]
+    assert len(due.ranges({may: ["old"], june: ["new", "old"]})) == 2
+
+
+def missed(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs)
+    return sensors.months_without_workbook.evaluate_tick(context)
+
+
+def test_a_month_without_workbook_is_asked_for_in_one_run_and_told_by_the_freshness_check(
+    home: Installation,
+) -> None:
+    latest = due.month_just_ended(datetime.now(UTC))
+    with runs.instance_of(home.home) as instance:
+        tick = missed(instance)
+        (request,) = tick.run_requests
+        assert request.tags["dagster/asset_partition_range_end"] == latest.isoformat()
+        (check,) = tick.asset_events
+        assert not check.passed
+        assert f"{latest:%Y-%m}: acme, bolt" in check.metadata["what"].value
+        assert "rollforward report --month" in check.metadata["what_to_do"].value
+        report(home, f"{latest:%Y-%m}", merchants=["acme"])
+        (request,) = missed(instance).run_requests
+        assert request.run_config["resources"]["rollforward"]["config"]["merchants"] == ["bolt"]
+        report(home, f"{latest:%Y-%m}")
+        again = missed(instance)
+        assert not again.run_requests
+        assert [event.passed for event in again.asset_events] == [True]
+        assert not missed(instance, again.cursor).asset_events
+
+
+def landed(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
+    return sensors.files_have_landed.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+
+
+def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_none(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.land("acme/entries/.hidden.csv", "x")
+    home.land("acme/entries/half.csv.part", "x")
+    with runs.instance_of(home.home) as instance:
+        assert not landed(instance).run_requests
+        monkeypatch.setattr(sensors, "SETTLED_S", 0.05)
+        time.sleep(0.1)
+        tick = landed(instance)
+        (request,) = tick.run_requests
+        assert request.tags["files"] == "2"
+        assert not landed(instance, tick.cursor).run_requests
+        runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+        assert not landed(instance).run_requests
+        home.land("bolt/entries/late.csv", entries_csv(LATE))
+        time.sleep(0.1)
+        (request,) = landed(instance).run_requests
+        assert request.tags["files"] == "1"
+
+
+# Whom they hold back
+
+
+def broken_settings(home: Installation) -> None:
+    home.configure(TWO.replace('currency = "NZD"', 'currency = "NZX"'))
+
+
+def lost_journal(home: Installation) -> None:
+    runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+    for path in (home.home.journal / "bolt").iterdir():
+        path.unlink()
+
+
+def undeclared_balance_type(home: Installation) -> None:
+    home.configure(TWO + '[merchants.bolt.balance_types]\ngift = { unit = "NZD" }\n')
+    home.land("bolt/entries/gift.csv", entries_csv("entry_id  balance_type\ngift      gift"))
+    home.ingest()
+    home.configure(TWO)
+
+
+def folder_in_the_way(home: Installation) -> None:
+    home.home.reports.mkdir()
+    (home.home.reports / "bolt").write_text("not a folder", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (broken_settings, 'merchant "bolt": key "currency": "NZX" is not an ISO 4217 currency'),
+        (lost_journal, "knows event 1 of bolt"),
+        (undeclared_balance_type, 'no longer declares balance type "gift" of merchant "bolt"'),
+        (folder_in_the_way, "cannot be written: "),
+    ],
+)
+def test_one_merchants_trouble_never_holds_back_anothers_workbook(home: Installation, trouble: Any, said: str) -> None:
+    trouble(home)
+    with pytest.raises(runs.RunFailedError) as failed:
+        report(home, "2026-06")
+    assert said in str(failed.value)
+    assert str(failed.value).startswith("Held back: bolt; the other 1 went on as usual.")
+    assert workbooks(home) == ["credits-acme-2026-06.xlsx"]
+    (alert,) = told_in(home.home.alerts)
+    assert "a workbook is held back" in alert
+    assert said in alert
+    assert "credits-acme-2026-06.xlsx" in alert
+    assert told_in(home.home.notices) == []
+
+
+def test_where_everybody_is_held_back_the_alert_says_so_and_nothing_is_published(home: Installation) -> None:
+    home.home.reports.write_text("not a folder", encoding="utf-8")
+    with pytest.raises(runs.RunFailedError):
+        report(home, "2026-06")
+    (alert,) = told_in(home.home.alerts)
+    assert alert.startswith("# Credit reports of 2026-06 have failed")
+
+
+# What they tell
+
+
+def test_when_all_goes_well_there_is_one_notice_with_totals_and_links_and_none_for_nothing_new(
+    home: Installation,
+) -> None:
+    assert outcomes(report(home, "2026-05", "2026-06")) == {
+        f"{merchant} {month}": ("written", 1) for merchant in ("acme", "bolt") for month in ("2026-05", "2026-06")
+    }
+    (notice,) = told_in(home.home.notices)
+    assert "- total credit extant: 12.00 NZD" in notice
+    assert (home.home.reports / "bolt/2026-06/credits-bolt-2026-06.xlsx").as_uri() in notice
+    assert {said for said, _ in outcomes(report(home, "2026-05", "2026-06")).values()} == {"unchanged"}
+    assert len(told_in(home.home.notices)) == 1
+    assert told_in(home.home.alerts) == []
+
+
+def test_a_month_whose_data_has_not_all_arrived_says_incomplete_everywhere(home: Installation) -> None:
+    home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\ncomplete_through = "entries"'))
+    june = {one["merchant_id"]: one for one in report(home, "2026-06")}
+    said = "Incomplete: the newest row of entries is dated 2026-06-10 08:00; one dated 2026-07-01 or later"
+    assert june["acme"]["incomplete"].startswith(said)
+    assert june["bolt"]["incomplete"] is None
+    book = openpyxl.load_workbook(june["acme"]["path"])
+    assert any(str(row[0].value).startswith(said) for row in book["Summary Statistics"].iter_rows())
+    assert str(book["Checks"]["A2"].value).startswith(said)
+    (alert,) = told_in(home.home.alerts)
+    assert alert.startswith("# Credit reports of 2026-06 are incomplete")
+    home.land("acme/entries/july.csv", entries_csv("entry_id  occurred_at\njuly      2026-07-01T04:00Z"))
+    again = {one["merchant_id"]: one for one in report(home, "2026-06")}["acme"]
+    assert (again["version"], again["incomplete"]) == (2, None)
+    assert openpyxl.load_workbook(again["path"])["Checks"]["A2"].value is None
+
+
+def test_late_entries_make_a_version_2_that_shows_the_opening_as_published_and_restated(home: Installation) -> None:
+    report(home, "2026-05", "2026-06")
+    home.land("acme/entries/late.csv", entries_csv(LATE))
+    report(home, "2026-05", "2026-06")
+    again = report(home, "2026-05", "2026-06")  # by now May's new closing balance is published
+    assert outcomes(again)["acme 2026-06"] == ("unchanged", 2)
+    (june,) = [one for one in again if one["merchant_id"] == "acme" and one["period"] == "2026-06"]
+    assert outcomes(report(home, "2026-06"))["bolt 2026-06"] == ("unchanged", 1)
+    lines = {
+        label: cell(june["path"], "Summary Statistics", label)
+        for label in ("Opening balance as published", "Late entries", "Opening balance, restated", "Closing balance")
+    }
+    assert list(lines.values()) == [5.0, 2.5, 7.5, 14.5]
+    assert any("opening balance: 5.00 is now 7.50 USD (+2.50)" in notice for notice in told_in(home.home.notices))
+
+
+def test_another_policy_that_would_restate_published_months_is_refused_unless_asked_for(home: Installation) -> None:
+    home.land("acme/entries/more.csv", entries_csv("""
+        entry_id  entry_type  occurred_at        amount  expires_at
+        soon      created     2026-05-11T12:00Z   5.00    2027-01-01
+        spend     redeemed    2026-06-12T12:00Z   4.00
+    """))  # fmt: skip
+    report(home, "2026-06")
+    home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\ndraw_order = "oldest_first"'))
+    with pytest.raises(runs.RunFailedError, match="--restate") as refused:
+        report(home, "2026-06")
+    assert 'draw order was "expiring_first" and is "oldest_first"' in str(refused.value)
+    assert "bolt" not in str(refused.value)
+    assert workbooks(home) == ["credits-acme-2026-06.xlsx", "credits-bolt-2026-06.xlsx"]
+    assert outcomes(report(home, "2026-06", restate=True)) == {
+        "acme 2026-06": ("written", 2), "bolt 2026-06": ("unchanged", 1),
+    }  # fmt: skip
+    # It has been restated; from here on these are the policies.
+    assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 2)
+
+
+def test_another_policy_that_changes_nothing_published_is_taken(home: Installation) -> None:
+    report(home, "2026-06")
+    home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\nrefund_grace_days = 7'))
+    assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 1)
+
+
+# The webhook
+
+
+@contextmanager
+def webhook(answers_after_s: float = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A real HTTP server on this machine: its address, and what it was sent."""
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            time.sleep(answers_after_s)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", received
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_webhook_gets_the_notice_as_json(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook() as (url, received):
+        monkeypatch.setenv(alerts.URL_VARIABLE, url)
+        report(home, "2026-06")
+    (message,) = received
+    assert (message["kind"], message["subject"]) == ("notice", "Credit reports of 2026-06 are published")
+    assert "total credit created: 7.00 USD" in message["text"]
+
+
+MESSAGE = Message("alert", "Something failed", "See to it.", "run-1234")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/hook", "ftp://127.0.0.1/", "http://nobody.invalid/secret-key"])
+def test_a_webhook_out_of_reach_is_said_without_its_address(
+    home: Installation, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv(alerts.URL_VARIABLE, url)
+    alerts.tell(home.home, MESSAGE, home.said.append)
+    (said,) = home.said
+    assert "could not be sent to ROLLFORWARD_ALERT_URL" in said
+    assert "secret-key" not in said
+    assert len(told_in(home.home.alerts)) == 1
+    alerts.tell(home.home, MESSAGE, home.said.append)
+    assert (len(told_in(home.home.alerts)), len(home.said)) == (1, 1)
+
+
+def test_a_slow_webhook_is_given_up(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook(answers_after_s=3) as (url, received):
+        monkeypatch.setenv(alerts.URL_VARIABLE, url)
+        began = time.monotonic()
+        alerts.tell(home.home, MESSAGE, home.said.append, patience_s=0.5)
+        assert time.monotonic() - began < 2
+    assert len(received) == 1
+    assert len(home.said) == 1
+
+
+def test_a_run_that_fails_before_its_first_step_is_told_by_the_sensor(home: Installation) -> None:
+    home.home.merchants_file.write_text("not = [toml", encoding="utf-8")
+    with runs.instance_of(home.home) as instance:
+        result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, raise_on_error=False)
+        event = result.get_run_failure_event() if hasattr(result, "get_run_failure_event") else result.all_events[-1]
+        context = dg.build_run_status_sensor_context(
+            "failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
+        ).for_run_failure()
+        sensors.failed_runs(context)
+    (alert,) = told_in(home.home.alerts)
+    assert "cannot be read as TOML" in alert
+    assert os.linesep not in alert.splitlines()[0]
+    with pytest.raises(Exception, match="TOML"):
+        read_each_merchant(home.home)
