@@ -14,7 +14,7 @@ export UV_LINK_MODE ?= copy
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test lint types office browser soak bench bless ui lock clean
+.PHONY: help setup demo test lint types office browser service soak bench bless ui lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,7 +42,7 @@ demo: $(READY) ## write the sample, build its June workbooks, and show what was 
 	@$(BIN)/rollforward --home demo rejects
 
 test: lint types ## lint, types, and every test that needs nothing but Python
-	$(BIN)/pytest -n 2 -m "not office and not browser and not slow"
+	$(BIN)/pytest -n 2 -m "not office and not browser and not slow and not service"
 
 lint: $(READY) ## ruff
 	$(BIN)/ruff check .
@@ -57,6 +57,9 @@ office: $(READY) ## the tests that need LibreOffice
 
 browser: $(READY) ## the tests that need Chromium
 	$(BIN)/pytest -m browser
+
+service: $(READY) ## the tests of docs/faults.md and docs/operating.md; as root, who may mount the disks that fill up
+	$(BIN)/pytest -n 2 -m service
 
 soak: $(READY) ## the tests that take minutes
 	$(BIN)/pytest -m slow

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 50
 _WORKBOOK, _MOVEMENTS = "workbook/credits_workbook", "facts/movements"
+_Made = TypeVar("_Made")
 
 
 def _everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -264,16 +265,37 @@ def history(
 @_everywhere
 def rebuild(home: "Home", output: _Output, wait: float) -> None:
     """Make the ledgers again from archive and journal, beside the old ones; compare, then swap."""
-    from pipelines.isolation import FOR_PEOPLE
     from pipelines.rebuild import rebuild as rebuild_ledgers
 
-    try:
-        outcomes = rebuild_ledgers(home, wait_s=wait, say=output.say)
-    except FOR_PEOPLE as problem:
-        output.fail(str(problem))
+    outcomes = _told(output, lambda say: rebuild_ledgers(home, wait_s=wait, say=say))
     output.data([vars(outcome) for outcome in outcomes], "\n".join(str(outcome) for outcome in outcomes))
     if not all(outcome.swapped for outcome in outcomes):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_wait
+@_everywhere
+def backup(home: "Home", output: _Output, folder: Path, wait: float) -> None:
+    """Copy settings, archive, journal and workbooks into the new FOLDER; runs wait meanwhile."""
+    from pipelines.backup import backup as back_up
+
+    made = _told(output, lambda say: back_up(home, folder, wait_s=wait, say=say))
+    output.data(vars(made), str(made))
+    output.say(f"To make a home of it: rollforward --home NEW restore {folder}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_everywhere
+def restore(home: "Home", output: _Output, folder: Path) -> None:
+    """Make a new home of the backup in FOLDER, every file held against its hash and the ledger made again."""
+    from pipelines.backup import restore as make_home
+
+    made = _told(output, lambda say: make_home(home, folder, say=say))
+    output.data(vars(made), str(made))
+    output.say(f"Next: rollforward --home {home.path} ingest")
 
 
 @main.command()
@@ -305,6 +327,24 @@ def ui(home: "Home", output: _Output, port: int) -> None:
         sys.exit(subprocess.call(command, env=environment))  # noqa: S603 - our own interpreter and module
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+def _told(output: _Output, work: Callable[[Callable[[str], None]], _Made]) -> _Made:
+    """What `work` makes. It is given how to speak, can be stopped, and what goes wrong is told in a sentence."""
+    import duckdb
+
+    from pipelines import backup, faults, stopping
+    from pipelines.isolation import FOR_PEOPLE
+
+    try:
+        with stopping.when_asked():
+            return work(output.say)
+    except (*FOR_PEOPLE, backup.BackupError) as problem:
+        output.fail(str(problem))
+    except (OSError, duckdb.Error) as problem:
+        if (text := faults.told(problem)) is None:
+            raise
+        output.fail(text)
 
 
 def _run(
@@ -345,7 +385,14 @@ def _files_text(told: dict[str, Any]) -> str:
 
 
 def _say_rejected(home: "Home", output: _Output) -> None:
-    rows = _listing(home, output, "rejected_rows", (), {"everything": False})
+    from pipelines import listings, settings
+
+    try:
+        rows = listings.read(home, "rejected_rows", (), {"everything": False})
+    except (settings.SettingsError, listings.ListingError) as problem:
+        # The run is done, with the settings as they were when it began.
+        output.say(str(problem))
+        return
     if rows.height:
         output.say(f"{rows.height:,} rows of files are set aside. To see them: rollforward --home {home.path} rejects")
 
@@ -356,9 +403,13 @@ def _listing(
     from pipelines import listings, settings
 
     try:
-        return listings.read(home, name, merchants, filters)
+        rows = listings.read(home, name, merchants, filters)
+        behind = listings.behind(home, merchants)
     except (settings.SettingsError, listings.ListingError) as problem:
         output.fail(str(problem))
+    if behind:
+        output.say(behind)
+    return rows
 
 
 def _show(

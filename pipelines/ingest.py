@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from pipelines import models, promises, readers
+from pipelines import faults, models, promises, readers
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, make_folder, put_in_place
 from pipelines.settings import Home, Merchant
@@ -102,7 +102,8 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
 def recover(shard: Shard) -> list[FileOutcome]:
     """Apply the journal's events that the ledger lacks, in order.
 
-    Raises LedgerUnavailableError where it is the journal or the archive that lacks something.
+    Raises JournalError or LedgerUnavailableError where it is the journal or the archive that lacks something, or has
+    something else than was put there.
     """
     journal = Journal(shard.home)
     outcomes = []
@@ -116,6 +117,7 @@ def recover(shard: Shard) -> list[FileOutcome]:
                 " backup."
             )
         for event in journal.missing(merchant.id, known):
+            _hold_archived(shard, event)
             outcome = apply(shard, event)
             if outcome:
                 outcomes.append(outcome)
@@ -184,12 +186,7 @@ class _Reading:
     def _read(self) -> int:
         """Fill staging.raw and staging.malformed; rows read, a file that cannot be read being one itself."""
         content = self.event.content
-        archived = self.shard.home.archive / content["sha256"]
-        if not archived.is_file():
-            raise LedgerUnavailableError(
-                f"{archived} is missing: it held {content['source_file']}, event {self.event.number} of"
-                f" {self.event.merchant_id}. Put it back from a backup."
-            )
+        archived = _archived(self.shard, self.event)
         shape = readers.Shape(self.dataset.columns, self.dataset.required, frozenset(self.merchant.ignore_columns))
         try:
             if content["kind"] not in KINDS:
@@ -457,7 +454,7 @@ def _archive(shard: Shard, landed: Landed, source: BinaryIO) -> str | None:
     # One name a shard, whose lock is held: what a killed run left behind is written over.
     beside = archive / f".{shard.name}.tmp"
     digest = hashlib.sha256()
-    with beside.open("wb") as copy:
+    with faults.naming(beside), beside.open("wb") as copy:
         while chunk := source.read(COPY_BYTES):
             digest.update(chunk)
             copy.write(chunk)
@@ -469,6 +466,35 @@ def _archive(shard: Shard, landed: Landed, source: BinaryIO) -> str | None:
         return None
     put_in_place(beside, archive / digest.hexdigest())
     return digest.hexdigest()
+
+
+def _archived(shard: Shard, event: Event) -> Path:
+    """The archived file that an event is about. Raises LedgerUnavailableError where it is missing."""
+    archived = shard.home.archive / str(event.content["sha256"])
+    if not archived.is_file():
+        raise LedgerUnavailableError(f"{archived} is missing: {_what_it_held(event)}")
+    return archived
+
+
+def _hold_archived(shard: Shard, event: Event) -> None:
+    """See that what is read again is what was put there. Raises LedgerUnavailableError where it is not."""
+    if event.kind == "publication":
+        return
+    archived = _archived(shard, event)
+    with archived.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != event.content["sha256"]:
+        raise LedgerUnavailableError(
+            f"{archived} is damaged (its name is the hash of what it held; now that is {found[:12]}…):"
+            f" {_what_it_held(event)}"
+        )
+
+
+def _what_it_held(event: Event) -> str:
+    return (
+        f"it held landing/{event.content['source_file']}, event {event.number} of {event.merchant_id}. Put it back from"
+        " a backup, or the same file from its source under this name; until then nothing is written to the ledger."
+    )
 
 
 def _known_events(shard: Shard, merchant_id: str) -> set[int]:

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from pipelines import faults
 from pipelines.ingest import forget_staging
+from pipelines.journal import JournalError
 from pipelines.periods import PeriodError
 from pipelines.promises import BrokenPromiseError
 from pipelines.publish import PublishError
 from pipelines.replay import RestatementError, UndeclaredBalanceTypeError
 from pipelines.settings import SettingsError
 from pipelines.shards import LedgerUnavailableError, Shard
+from pipelines.stopping import StoppedError
 
 T = TypeVar("T")
 
@@ -24,11 +27,13 @@ T = TypeVar("T")
 FOR_PEOPLE = (
     SettingsError,
     LedgerUnavailableError,
+    JournalError,
     PeriodError,
     BrokenPromiseError,
     UndeclaredBalanceTypeError,
     RestatementError,
     PublishError,
+    StoppedError,
 )
 
 
@@ -50,13 +55,15 @@ class HeldBack:
         problem = self.problems[merchant_id]
         if isinstance(problem, FOR_PEOPLE):
             return str(problem)
-        return f"{type(problem).__name__}: {problem} (a defect: please report it)"
+        return faults.told(problem) or f"{type(problem).__name__}: {problem} (a defect: please report it)"
 
     @contextmanager
     def by(self, *merchant_ids: str) -> Iterator[None]:
         """Whatever goes wrong in here holds these merchants back, and nobody else."""
         try:
             yield
+        except StoppedError:
+            raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is not the other merchants'
             self._hold_back(merchant_ids, problem)
 
@@ -66,6 +73,8 @@ class HeldBack:
         """
         try:
             return [work(shard)]
+        except StoppedError:
+            raise
         except Exception as problem:  # noqa: BLE001 - whose it is, is found out below
             if len(shard.merchants) > 1:
                 return self.each(shard, work)
@@ -85,7 +94,7 @@ class HeldBack:
         return done
 
     def _hold_back(self, merchant_ids: Iterable[str], problem: Exception) -> None:
-        if not isinstance(problem, FOR_PEOPLE):
+        if not isinstance(problem, FOR_PEOPLE) and faults.told(problem) is None:
             self.log("".join(traceback.format_exception(problem)))
         self.problems |= dict.fromkeys(merchant_ids, problem)
 

@@ -12,9 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines import faults
 from pipelines.settings import Home
 
+_PUT_BACK = "Put it back from a backup; until then nothing is written to the ledger."
+
 Kind = Literal["file", "retry", "publication"]
+
+
+class JournalError(Exception):
+    """The journal lacks an event, or one cannot be read; and what to do about it."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,25 @@ class Journal:
         return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
 
     def read(self, merchant_id: str, number: int) -> Event:
-        """One event. Raises FileNotFoundError if there is none of that number."""
-        told = json.loads(self._path(merchant_id, number).read_text(encoding="utf-8"))
-        return Event(**{**told, "recorded_at": datetime.fromisoformat(told["recorded_at"])})
+        """One event. Raises FileNotFoundError if there is none of that number, JournalError if it cannot be read."""
+        path = self._path(merchant_id, number)
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return Event(**{**told, "recorded_at": datetime.fromisoformat(told["recorded_at"])})
+        except (ValueError, TypeError, KeyError):
+            raise JournalError(f"{path} is damaged: it is no event. {_PUT_BACK}") from None
 
     def missing(self, merchant_id: str, known: Iterable[int]) -> list[Event]:
-        """The merchant's events that are not among the `known` numbers, in order."""
-        return [self.read(merchant_id, number) for number in sorted({*self.numbers(merchant_id)} - {*known})]
+        """The merchant's events that are not among the `known` numbers, in order.
+
+        Raises JournalError where the journal itself lacks one: later ones build on it.
+        """
+        numbers = self.numbers(merchant_id)
+        if lost := sorted({*range(1, len(numbers) + 1)} - {*numbers}):
+            raise JournalError(
+                f"{self._path(merchant_id, lost[0])} is missing, though there are later events. {_PUT_BACK}"
+            )
+        return [self.read(merchant_id, number) for number in sorted({*numbers} - {*known})]
 
     def write(self, merchant_id: str, kind: Kind, content: Mapping[str, Any]) -> Event:
         """A new event, on disk when this returns.
@@ -73,7 +92,7 @@ class Journal:
 def write_whole(path: Path, content: bytes) -> None:
     """Write `path` so that it is there whole or not at all, also after a power cut."""
     beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("wb") as file:
+    with faults.naming(path), beside.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -39,12 +39,31 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
             raise ListingError(f"There is no ledger in {home.path} yet. Run `rollforward ingest` or `report` first.")
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
-            shards.attach(connection, str(path), "ledger_copy", read_only=True)
+            try:
+                shards.attach(connection, str(path), "ledger_copy", read_only=True)
+            except duckdb.Error:
+                raise ListingError(
+                    f"{path} cannot be read. It is a copy of the ledger for readers: delete it, and run `rollforward"
+                    " ingest`, which makes it again."
+                ) from None
             connection.execute("use ledger_copy")
             shards.tell_settings(connection, merchants)
             values = {"merchants": [*merchants], "now": datetime.now(UTC), **filters}
             frames.append(connection.execute(model.sql, model.bind(values)).pl())
     return pl.concat(frames)
+
+
+def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:
+    """What to tell whoever reads a listing, where the ledger holds more than the copy that it is read from."""
+    chosen, _ = choose_merchants(home, merchant_ids)
+    for shard in shards.by_shard(chosen):
+        if not shards.read_copy_is_current(home, shard):
+            copied_at = datetime.fromtimestamp(shards.read_copy_path(home, shard).stat().st_ctime, UTC)
+            return (
+                f'The ledger "{shard}" is being changed, or its last run did not end well: this is how it was at'
+                f" {copied_at:%Y-%m-%d %H:%M} UTC. `rollforward ingest` brings it up to date."
+            )
+    return None
 
 
 def as_json(rows: pl.DataFrame) -> list[dict[str, Any]]:

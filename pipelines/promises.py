@@ -5,7 +5,7 @@ A broken promise is a defect of ours, never of the data: it stops the run and ro
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -28,7 +28,9 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("rollback")
+        # Where DuckDB has given up on the whole file, there is nothing to roll back: why it has is what matters.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
         raise
     connection.execute("commit")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import duckdb
 
 from pipelines import ingest, replay, shards
+from pipelines.journal import Journal
 from pipelines.settings import Home, Merchant, read_merchants
-from pipelines.shards import Say
+from pipelines.shards import LedgerUnavailableError, Say
 
 # What must be the same. What was read when and from where on this machine (ledger.landing), and what is made anew for
 # each report (reports), is no content.
@@ -48,9 +49,9 @@ class Rebuilt:
 
 
 def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
-    """Rebuild every shard of the home.
+    """Rebuild every shard of the home. What is archived is held against its hash on the way.
 
-    Raises SettingsError, LedgerUnavailableError; then that shard's ledger is as it was.
+    Raises SettingsError, JournalError, LedgerUnavailableError; then that shard's ledger is as it was.
     """
     return [
         _rebuild_shard(home, name, merchants, wait_s, say)
@@ -61,39 +62,65 @@ def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
 def _rebuild_shard(home: Home, name: str, merchants: Mapping[str, Merchant], wait_s: float, say: Say) -> Rebuilt:
     path = shards.ledger_path(home, name)
     beside = path.with_name(f"{name}.rebuild.duckdb")
-    with shards.lock(home, name, wait_s=wait_s, say=say):
+    with shards.lock(home, name, wait_s=wait_s, say=say, who="rollforward rebuild"):
         _remove(beside)
-        with shards.open_file(home, name, beside, merchants) as shard:
-            for outcome in ingest.recover(shard):
-                say(str(outcome))
-            replay.replay(shard.connection, merchants)
-            compared, differences = _compare(shard.connection, path)
-            counts = shard.connection.execute(
-                "select (select count(*) from ledger.entries), (select count(*) from facts.movements)"
-            ).fetchone()
-            assert counts is not None
+        try:
+            with shards.open_file(home, name, beside, merchants) as shard:
+                for outcome in ingest.recover(shard):
+                    say(str(outcome))
+                replay.replay(shard.connection, merchants)
+                counts = shard.connection.execute(
+                    "select (select count(*) from ledger.entries), (select count(*) from facts.movements)"
+                ).fetchone()
+                assert counts is not None
+            compared, differences = _compare(home, beside, path)
+        except BaseException:
+            _remove(beside)
+            raise
         _keep(path)
         beside.replace(path)
         shards.refresh_read_copy(home, name)
     return Rebuilt(name, int(counts[0]), int(counts[1]), differences, compared, swapped=True)
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[bool, tuple[str, ...]]:
-    if not path.exists():
+def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...]]:
+    """Whether the former ledger could be read, and what is otherwise in the new one.
+
+    In a database of its own: one that is damaged takes what it is attached to with it.
+    """
+    if not former.exists():
         return False, ()
     try:
-        shards.attach(connection, str(path), "former")
-        differences = tuple(filter(None, (_difference(connection, table) for table in CONTENT)))
-        connection.execute("detach former")
+        with duckdb.connect() as connection:
+            # What is in the former's WAL counts too; only a writer may read that, so it may not be read-only.
+            shards.attach(connection, str(former), "former")
+            shards.attach(connection, str(new), "new", read_only=True)
+            _hold_journal(home, connection)
+            return True, tuple(filter(None, (_difference(connection, table) for table in CONTENT)))
     except duckdb.Error:
         return False, ()
-    return True, differences
+
+
+def _hold_journal(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
+    """A journal that lost its last events would make a smaller ledger, and nobody would know."""
+    journal = Journal(home)
+    for merchant_id, last in connection.execute(
+        "select merchant_id, max(event) from (select merchant_id, event from former.ledger.files"
+        " union all select merchant_id, event from former.ledger.published) group by 1 order by 1"
+    ).fetchall():
+        known = max(journal.numbers(merchant_id), default=0)
+        if last > known:
+            raise LedgerUnavailableError(
+                f"The ledger knows event {last} of {merchant_id}, and {home.journal / merchant_id} ends with event"
+                f" {known}. The ledger was left as it is: put the journal back from a backup, then rebuild. If the"
+                f" journal is right, move {shards.ledger_path(home, '*').name} away first."
+            )
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
     lost, new = (
-        _count(connection, f"select count(*) from (from {one} except all from {other})")  # noqa: S608 - our own tables
-        for one, other in ((f"former.{table}", table), (table, f"former.{table}"))
+        _count(connection, f"select count(*) from (from {one}.{table} except all from {other}.{table})")  # noqa: S608 - our own tables
+        for one, other in (("former", "new"), ("new", "former"))
     )
     return f"{table}: {lost:,} rows of before are gone or changed, {new:,} are new or changed" if lost or new else None
 

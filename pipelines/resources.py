@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
+import duckdb
 from pydantic import Field, PrivateAttr
 
-from pipelines import ingest, periods, shards
+from pipelines import faults, ingest, liveness, periods, shards
 from pipelines.isolation import FOR_PEOPLE, HeldBack
 from pipelines.periods import Period, PeriodError
 from pipelines.publish import Publication
 from pipelines.settings import Home, Merchant, SettingsError, choose_merchants, find_home
 from pipelines.shards import LedgerUnavailableError, Say, Shard
+from pipelines.stopping import StoppedError
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,14 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
         speaks = voice.get() or Voice(context.log.info if context.log else print)
         with for_people(), ExitStack() as stack:
             home = find_home(self.home or None)
-            chosen, wrong = choose_merchants(home, self.merchants)
-            held_back = HeldBack(
-                context.log.error if context.log else print, {m: SettingsError(why) for m, why in wrong.items()}
-            )
+            if context.run and context.instance:
+                liveness.hold(home, context.run.run_id)
+                liveness.reap(context.instance, home, speaks.say)
+            chosen, wrong, held_back, opened = self._opened(home, context, speaks, stack)
             self._session = Session(
                 home=home,
                 merchants=chosen,
-                opened=self._open(home, chosen, stack, speaks, held_back),
+                opened=opened,
                 held_back=held_back,
                 as_of=self.as_of or None,
                 retry_rejected=self.retry_rejected,
@@ -158,21 +160,36 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             yield self
 
-    def _open(
-        self, home: Home, chosen: Mapping[str, Merchant], stack: ExitStack, speaks: Voice, held_back: HeldBack
-    ) -> list[Shard]:
-        """The merchants' shards; one that cannot be opened holds back its own merchants.
+    def _opened(
+        self, home: Home, context: dg.InitResourceContext, speaks: Voice, stack: ExitStack
+    ) -> tuple[Mapping[str, Merchant], Mapping[str, str], HeldBack, list[Shard]]:
+        """The merchants asked for, whose settings are wrong, whom that holds back, and the shards of the others.
 
+        They are opened with the settings that hold now; a shard that cannot be opened holds back its own merchants.
         Raises LedgerUnavailableError where that is all of them.
         """
-        opened = []
-        for name, merchants in shards.by_shard(chosen).items():
-            with held_back.by(*merchants):
-                shard = shards.open_shard(home, name, merchants, wait_s=self.wait_seconds, say=speaks.say)
-                opened.append(stack.enter_context(shard))
-        if not opened:
-            raise LedgerUnavailableError(held_back.told(0))
-        return opened
+        who = f"run {context.run.run_id[:8]} ({context.run.job_name})" if context.run else ""
+        while True:
+            chosen, wrong = choose_merchants(home, self.merchants)
+            held_back = HeldBack(
+                context.log.error if context.log else print, {m: SettingsError(why) for m, why in wrong.items()}
+            )
+            opening = ExitStack()
+            with opening:
+                opened = []
+                for name, merchants in shards.by_shard(chosen).items():
+                    with held_back.by(*merchants):
+                        shard = shards.open_shard(
+                            home, name, merchants, wait_s=self.wait_seconds, say=speaks.say, who=who
+                        )
+                        opened.append(opening.enter_context(shard))
+                if not opened:
+                    raise LedgerUnavailableError(held_back.told(0))
+                # Someone may have edited the settings while this run waited for another.
+                if choose_merchants(home, self.merchants) == (chosen, wrong):
+                    stack.push(opening.pop_all())
+                    return chosen, wrong, held_back, opened
+            speaks.say("merchants.toml has changed while this run waited: reading it again.")
 
 
 def is_last(context: dg.AssetExecutionContext) -> bool:
@@ -189,4 +206,10 @@ def for_people() -> Iterator[None]:
     try:
         yield
     except FOR_PEOPLE as problem:
-        raise dg.Failure(description=str(problem), allow_retries=False) from None
+        # Who stops a run knows by now, and nobody else has to.
+        known = {"mistake": True} if isinstance(problem, StoppedError) else {}
+        raise dg.Failure(description=str(problem), metadata=known, allow_retries=False) from None
+    except (OSError, duckdb.Error) as problem:
+        if (text := faults.told(problem)) is None:
+            raise
+        raise dg.Failure(description=text, allow_retries=False) from None

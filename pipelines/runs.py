@@ -2,6 +2,7 @@
 
 import logging
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from pipelines import alerts
+from pipelines import alerts, faults, liveness, stopping
+from pipelines.journal import write_whole
 from pipelines.resources import Voice, voice
 from pipelines.settings import Home
 
@@ -45,7 +47,7 @@ def prepare_instance(home: Home) -> None:
     home.dagster.mkdir(parents=True, exist_ok=True)
     settings = home.dagster / "dagster.yaml"
     if not settings.exists():
-        settings.write_text(INSTANCE_SETTINGS, encoding="utf-8")
+        write_whole(settings, INSTANCE_SETTINGS.encode())
     os.environ["DAGSTER_HOME"] = str(home.dagster)
 
 
@@ -74,12 +76,24 @@ def run(
     if ops:
         config["ops"] = ops
     tags = {ASSET_PARTITION_RANGE_START_TAG: months[0], ASSET_PARTITION_RANGE_END_TAG: months[-1]} if months else {}
-    token = voice.set(speaks)
-    try:
-        with instance_of(home) as instance:
-            result = defs.resolve_job_def(job).execute_in_process(
-                instance=instance, run_config=config, tags=tags, raise_on_error=False
+    run_id = str(uuid.uuid4())
+
+    def execute() -> dg.ExecuteInProcessResult:
+        with instance_of(home) as instance, liveness.held(home, run_id):
+            return defs.resolve_job_def(job).execute_in_process(
+                instance=instance, run_config=config, tags=tags, run_id=run_id, raise_on_error=False
             )
+
+    token = voice.set(_stoppable(speaks))
+    try:
+        with stopping.when_asked():
+            # Dagster hears signals in the main thread and raises there, in the middle of whatever is being done.
+            result = stopping.apart(execute)
+    except Exception as problem:
+        # What went wrong inside the run is in its events: here it is Dagster that could not keep its records.
+        if (text := faults.told(problem)) is None:
+            raise
+        raise RunFailedError(text, {}) from None
     finally:
         voice.reset(token)
     told: dict[str, dict[str, Any]] = {}
@@ -94,6 +108,20 @@ def run(
             alerts.tell(home, message, speaks.say)
         raise RunFailedError(why, told)
     return told
+
+
+def _stoppable(speaks: Voice) -> Voice:
+    """The same voice: a run speaks between two steps, never within one, so that is where it can be stopped."""
+
+    def say(message: str) -> None:
+        speaks.say(message)
+        stopping.check()
+
+    def doing(what: str) -> None:
+        stopping.check()
+        speaks.doing(what)
+
+    return Voice(say, doing)
 
 
 def what_failed(events: Sequence[dg.DagsterEvent]) -> str:

@@ -10,15 +10,16 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 import duckdb
 import polars as pl
 
-from pipelines import clock, grammar
+from pipelines import clock, faults, grammar, stopping
+from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
 from schemas.table import create_statement
@@ -45,10 +46,17 @@ create or replace temp macro name_and_email(name, email) as
 """
 LOCK_POLL_S = 0.1
 MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 3 * 2**30
+COPY_BYTES = 8 * 2**20
+# Linux's ioctl that makes a file share another's blocks until one of them changes (Btrfs, XFS, ZFS): linux/fs.h.
+FICLONE = 0x40049409
 
 
 class LedgerUnavailableError(Exception):
     """The ledger cannot be opened, and what to do about it."""
+
+
+class CheckpointError(LedgerUnavailableError):
+    """What a run committed could not be moved from the ledger's WAL into its file. The WAL keeps it."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +94,29 @@ def read_copy_path(home: Home, name: str) -> Path:
 
 @contextmanager
 def open_shard(
-    home: Home, name: str, merchants: Mapping[str, Merchant], *, wait_s: float = 600.0, say: Say = print
+    home: Home, name: str, merchants: Mapping[str, Merchant], *, wait_s: float = 600.0, say: Say = print, who: str = ""
 ) -> Iterator[Shard]:
     """The shard, locked for as long as the context lasts; leaves a fresh copy for readers behind.
 
     Raises LedgerUnavailableError where another run still holds it after `wait_s` seconds, or where its file cannot
     be opened.
     """
-    with lock(home, name, wait_s=wait_s, say=say):
-        with open_file(home, name, ledger_path(home, name), merchants) as shard:
-            yield shard
-        refresh_read_copy(home, name)
+    with lock(home, name, wait_s=wait_s, say=say, who=who):
+        if not ledger_path(home, name).exists() and any(Journal(home).numbers(merchant) for merchant in merchants):
+            say(f'The ledger "{name}" is not there. It is made again from the archive and the journal.')
+        try:
+            with open_file(home, name, ledger_path(home, name), merchants) as shard:
+                yield shard
+            refresh_read_copy(home, name)
+        except CheckpointError as problem:
+            say(f"{problem} What this run did is kept; readers see the ledger as it was before.")
+        except OSError as problem:
+            # Of what the run did, this alone is not done, and it can be done at any time: the run has not failed.
+            if problem.filename is None or f"{name}-read" not in str(problem.filename):
+                raise
+            say(
+                f"{faults.told(problem) or problem} What this run did is kept; readers see the ledger as it was before."
+            )
 
 
 @contextmanager
@@ -109,10 +129,17 @@ def open_file(home: Home, name: str, path: Path, merchants: Mapping[str, Merchan
     try:
         prepare(connection, merchants)
         yield Shard(home, name, merchants, connection)
-        connection.execute("checkpoint")
+        _checkpoint(connection)
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _checkpoint(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("checkpoint")
+    except duckdb.Error as problem:
+        raise CheckpointError(faults.told(problem) or str(problem)) from None
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merchant]) -> None:
@@ -171,7 +198,8 @@ def tell_settings(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str,
 
 
 def _connect(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
-    existed = path.exists()
+    if not path.exists():
+        _create(path)
     try:
         connection = duckdb.connect(
             str(path),
@@ -187,11 +215,25 @@ def _connect(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
         connection.execute("select count(*) from duckdb_tables()").fetchone()
         return connection
     except duckdb.Error as problem:
-        if not existed:
-            raise LedgerUnavailableError(f"The ledger {path} cannot be created: {_first_line(problem)}.") from None
+        if text := faults.refused(problem):
+            raise LedgerUnavailableError(text) from None
         raise LedgerUnavailableError(
             f"The ledger {path} cannot be opened ({_first_line(problem)}). Nothing is lost: the archive and the journal"
             " hold all of it. Run `rollforward rebuild` to make the ledger again from them."
+        ) from None
+
+
+def _create(path: Path) -> None:
+    """An empty ledger, there whole or not at all: DuckDB cannot open one that it could only begin to write."""
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        beside.unlink(missing_ok=True)
+        duckdb.connect(str(beside)).close()
+        put_in_place(beside, path)
+    except duckdb.Error as problem:
+        beside.unlink(missing_ok=True)
+        raise LedgerUnavailableError(
+            faults.refused(problem) or f"The ledger {path} cannot be created: {_first_line(problem)}."
         ) from None
 
 
@@ -204,26 +246,32 @@ def _memory_limit_bytes() -> int:
 
 
 @contextmanager
-def lock(home: Home, name: str, *, wait_s: float, say: Say) -> Iterator[None]:
-    """The shard's lock, which is gone the moment this process is.
+def lock(home: Home, name: str, *, wait_s: float, say: Say, who: str = "") -> Iterator[None]:
+    """The shard's lock, which is gone the moment this process is. `who` is what others are told who wait for it.
 
     Raises LedgerUnavailableError after `wait_s` seconds of waiting for whoever holds it.
     """
     home.ledgers.mkdir(parents=True, exist_ok=True)
     path = home.ledgers / f"{name}.lock"
-    with path.open("a+") as file:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
         _wait_for(file, path, name, wait_s, say)
-        file.seek(0)
-        file.truncate()
-        file.write(f"{Path(sys.argv[0]).name or 'python'} (process {os.getpid()})")
-        file.flush()
+        holder = who or Path(sys.argv[0]).name or "python"
+        told = f"{holder} (process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+        # Who holds it is said for people only: on a full disk it is not said, and the lock holds all the same.
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, told.encode(), 0)
         yield
+    finally:
+        os.close(file)
 
 
-def _wait_for(file: TextIO, path: Path, name: str, wait_s: float, say: Say) -> None:
+def _wait_for(file: int, path: Path, name: str, wait_s: float, say: Say) -> None:
     until = time.monotonic() + wait_s
     told = False
     while True:
+        stopping.check()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
@@ -237,17 +285,50 @@ def _wait_for(file: TextIO, path: Path, name: str, wait_s: float, say: Say) -> N
         if not told:
             say(f'Waiting for the ledger "{name}": in use by {holder}.')
             told = True
-        time.sleep(LOCK_POLL_S)
+        stopping.pause(LOCK_POLL_S)
+
+
+def read_copy_is_current(home: Home, name: str) -> bool:
+    """Whether readers see all that the ledger holds."""
+    source, copy = ledger_path(home, name), read_copy_path(home, name)
+    if not copy.exists() or not source.exists() or source.with_name(f"{source.name}.wal").exists():
+        return False
+    # The copy has the time of what it was copied from. Not "as new as": clocks are set back.
+    ours, theirs = source.stat(), copy.stat()
+    return (ours.st_mtime_ns, ours.st_size) == (theirs.st_mtime_ns, theirs.st_size)
 
 
 def refresh_read_copy(home: Home, name: str) -> None:
-    """Put a copy of the ledger, as it now is, where readers open it."""
-    source, copy = ledger_path(home, name), read_copy_path(home, name)
-    if copy.exists() and copy.stat().st_mtime_ns >= source.stat().st_mtime_ns:
+    """Put a copy of the ledger, as it now is, where readers open it. Who has the former one open keeps it as it is."""
+    if read_copy_is_current(home, name):
         return
+    source, copy = ledger_path(home, name), read_copy_path(home, name)
     beside = copy.with_name(f".{copy.name}.tmp")
-    shutil.copy2(source, beside)
-    beside.replace(copy)
+    with faults.naming(beside):
+        beside.unlink(missing_ok=True)
+        try:
+            _copy(source, beside)
+            status = source.stat()
+            os.utime(beside, ns=(status.st_atime_ns, status.st_mtime_ns))
+            # Whoever opens it without saying "read only" is refused, rather than left with changes that go nowhere.
+            beside.chmod(status.st_mode & 0o444)
+            # Someone allowed to write everywhere may have changed the former one; that is not for this one.
+            copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
+            put_in_place(beside, copy)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file: by sharing its blocks where the file system can, else byte by byte. On disk when this returns."""
+    with source.open("rb") as whence, target.open("wb") as whither:
+        try:
+            fcntl.ioctl(whither.fileno(), FICLONE, whence.fileno())
+        except OSError:
+            shutil.copyfileobj(whence, whither, COPY_BYTES)
+        whither.flush()
+        os.fsync(whither.fileno())
 
 
 def _first_line(problem: Exception) -> str:

@@ -25,6 +25,7 @@ from zipfile import ZIP64_LIMIT, ZIP_DEFLATED, ZipFile
 
 import polars as pl
 from xlsxwriter import Workbook
+from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.packager import Packager
 from xlsxwriter.utility import xl_col_to_name, xl_range, xl_range_formula
@@ -193,7 +194,11 @@ class FrameWorkbook(Workbook):
     ) -> None:
         # XlsxWriter would close, and so write, what the error left unfinished.
         if error is None:
-            self.close()
+            try:
+                self.close()
+            except FileCreateError as problem:
+                # XlsxWriter wraps what the file system refuses; whoever asked for a file expects an OSError.
+                raise problem.args[0] from None
 
 
 @dataclass(frozen=True)

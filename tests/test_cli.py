@@ -31,7 +31,10 @@ def test_help_answers_without_loading_anything_heavy() -> None:
 
 
 def test_every_command_explains_itself() -> None:
-    for command in ("sample", "ingest", "report", "rejects", "balances", "history", "rebuild", "ui"):
+    for command in (
+        *("sample", "ingest", "report", "rejects", "balances", "history"),
+        *("rebuild", "backup", "restore", "ui"),
+    ):
         done = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)
         assert "--home" in done.stdout
         assert "--json" in done.stdout

@@ -44,7 +44,9 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, decimal_ma
         )
     except duckdb.OutOfMemoryException:
         raise
-    except duckdb.Error:
+    except duckdb.Error as problem:
+        if "No space left" in str(problem):
+            raise
         raise _corrupt() from None
     return staged.finish(con, held, shape.columns, source_row="rowid + 1", where="true", malformed=())
 

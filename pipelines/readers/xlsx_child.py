@@ -2,7 +2,8 @@
 
 A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
 process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
-cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON.
+cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON;
+where its output cannot be written, with 4 and the number of the error.
 
     python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
 """
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 BATCH_ROWS = 10_000
 CHUNK_BYTES = 1_000_000
 WRONG_FILE = 3
+NOT_WRITTEN = 4
 CORRUPT = (
     "The file is not an XLSX workbook, or was cut off or damaged on its way here. Save it again and send it again."
 )
@@ -178,6 +180,9 @@ def main() -> None:
     except FileError as problem:
         print(json.dumps(problem.args))
         sys.exit(WRONG_FILE)
+    except OSError as problem:
+        print(json.dumps(problem.errno))
+        sys.exit(NOT_WRITTEN)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 The file is looked at as a zip here; its inside is read by a process of its own (`xlsx_child.py`).
 """
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,10 +16,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from pipelines import stopping
 from pipelines.readers import staged
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names
 from pipelines.readers.staged import WHITESPACE, Read
-from pipelines.readers.xlsx_child import CORRUPT, WRONG_FILE
+from pipelines.readers.xlsx_child import CORRUPT, NOT_WRITTEN, WRONG_FILE
 
 CHILD = Path(__file__).with_name("xlsx_child.py")
 MOST_PARTS = 10_000
@@ -138,6 +141,13 @@ def _run_child(path: Path, output: Path, decimal_mark: str) -> None:
     if done.returncode == WRONG_FILE:
         reason, message = json.loads(done.stdout)
         raise UnreadableFileError(reason, message)
+    if done.returncode == NOT_WRITTEN:
+        number = json.loads(done.stdout) or errno.EIO
+        raise OSError(number, os.strerror(number), str(output))
+    if -done.returncode in stopping.SIGNALS:
+        # Ctrl-C, and the end of a service, reach the child too: no fault of the file.
+        stopping.pause(1)
+        raise stopping.StoppedError("Stopped while a workbook was read. Run the same command again.")
     if done.returncode == -signal.SIGXCPU:
         raise _too_large(f"takes longer than {CPU_SECONDS // 60} minutes to read")
     if done.returncode:

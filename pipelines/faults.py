@@ -1,0 +1,113 @@
+"""What the machine refuses, in words for whoever has to see to it: a full disk, a folder not to be written, damage.
+
+Faults of the data are rows, faults of ours are defects: neither comes here. docs/faults.md lists what happens when.
+"""
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike, fsdecode
+
+import duckdb
+
+AGAIN = (
+    "Then run the same command again: what was finished is kept, and of what was not nothing has happened."
+    " Nothing is lost."
+)
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+_QUOTED = re.compile(r'"(/[^"]+)"')
+_NO_ROOM_SAID = ("No space left on device", "Disk quota exceeded", "database or disk is full", "failed to offload data")
+_NOT_ALLOWED_SAID = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
+_DAMAGE_SAID = (
+    "checksum",
+    "Could not read",
+    "Corrupt",
+    "corrupt",
+    "malformed",
+    "Serialization Error",
+    "INTERNAL Error",
+    "FATAL Error",
+)
+
+
+@contextmanager
+def naming(path: PathLike[str]) -> Iterator[None]:
+    """Have what fails inside say which file it was about: writes do not by themselves."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.filename is None and problem.errno is not None:
+            problem.filename = fsdecode(path)
+        raise
+
+
+def told(problem: BaseException) -> str | None:
+    """What is wrong with the machine, where, and what to do; None where it is not the machine's fault."""
+    if isinstance(problem, OSError):
+        return _of_files(problem)
+    if isinstance(problem, duckdb.Error):
+        return refused(problem) or _of_damage(str(problem))
+    if isinstance(problem, sqlite3.Error) or isinstance(getattr(problem, "orig", None), sqlite3.Error):
+        return _of_dagsters_records(str(problem))
+    return None
+
+
+def _of_files(problem: OSError) -> str | None:
+    where = fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
+    if problem.errno in _NO_ROOM:
+        return f"There is no room left on the disk{where and ' for ' + where}. Make room. {AGAIN}"
+    if not where:
+        return None
+    if problem.errno in _NOT_ALLOWED:
+        return f"{where} cannot be used: {problem.strerror}. Give this user the right to read and write there. {AGAIN}"
+    if problem.errno in _IN_THE_WAY:
+        return f"{where}: {problem.strerror}, so nothing can be written there. Move it out of the way. {AGAIN}"
+    if problem.errno == errno.EIO:
+        return f"{where}: the disk reports an error ({problem.strerror}). Have the disk checked. {AGAIN}"
+    return None
+
+
+def refused(problem: duckdb.Error) -> str | None:
+    """The same for what the machine refuses DuckDB: room, rights, memory. None for anything else, damage too."""
+    said = str(problem)
+    where = found[1] if (found := _QUOTED.search(said)) else "the ledger"
+    if any(words in said for words in _NO_ROOM_SAID):
+        return f"There is no room left on the disk for {where}. Make room. {AGAIN}"
+    if any(words in said for words in _NOT_ALLOWED_SAID):
+        return f"{where} cannot be used: {_first_line(said)}. Give this user the right to read and write there. {AGAIN}"
+    if said.startswith("Out of Memory"):
+        return (
+            f"There is not enough memory for this: {_first_line(said)}. Have other programs use less, or give the"
+            f" machine more. {AGAIN}"
+        )
+    return None
+
+
+def _of_damage(said: str) -> str | None:
+    if any(words in said for words in _DAMAGE_SAID):
+        return (
+            f"A ledger is damaged ({_first_line(said)}). Nothing is lost: the archive and the journal hold all of it."
+            " Run `rollforward rebuild` to make the ledger again from them, then the same command again."
+        )
+    return None
+
+
+def _of_dagsters_records(said: str) -> str:
+    """Dagster keeps what it knows of runs in SQLite files of the home's .dagster folder."""
+    if any(words in said for words in _NO_ROOM_SAID):
+        return f"There is no room left on the disk for Dagster's records of runs (.dagster). Make room. {AGAIN}"
+    if any(words in said for words in _NOT_ALLOWED_SAID):
+        what = "Dagster's records of runs (.dagster) cannot be used."
+        return f"{what} Give this user the right to read and write there. {AGAIN}"
+    return (
+        f"Dagster's records of runs (.dagster) cannot be used: {_first_line(said)}. If it stays so, move"
+        f" .dagster out of the home: it holds when what ran, and nothing of the ledger. {AGAIN}"
+    )
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0].rstrip(".")
