@@ -25,6 +25,8 @@ TABLES = {
     "ledger.files": ledger.Files,
     "ledger.entries": ledger.Entries,
     "ledger.members": ledger.Members,
+    "ledger.batches": ledger.Batches,
+    "ledger.balances": ledger.Balances,
     "ledger.rejected_rows": ledger.RejectedRows,
 }
 # A file's rows are typed in staging, judged, and then put in or set aside.

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import alerts, due
+from pipelines import alerts, audits, due
 from pipelines.partitions import MONTHS, ONE_RUN
 from pipelines.publish import Publication, publish
 from pipelines.reports import names
@@ -55,20 +55,24 @@ def credits_workbook(
                     continue
                 session.doing(f"Writing the workbook of {period.merchant.id}, {period.name}")
                 with session.held_back.by(period.merchant.id):
-                    publication = publish(shard, contents_of(shard.connection, period), session.run_id)
+                    contents = contents_of(shard.connection, period)
+                    if blocked := audits.held_back(contents):
+                        session.blocked.append(str(blocked))
+                        continue
+                    publication = publish(shard, contents, session.run_id)
                     session.publications.append(publication)
                     session.say(str(publication))
     session.stop_if_nobody_is_left()
     going_on = sum(len(shard.merchants) for shard in session.shards)
-    held_back = session.held_back.told(going_on) if session.held_back else ""
-    message = alerts.of_publications(session.publications, session.run_id, held_back=held_back)
+    held_back = [*([session.held_back.told(going_on)] if session.held_back else []), *session.blocked]
+    message = alerts.of_publications(session.publications, session.run_id, held_back="\n\n".join(held_back))
     if message:
         alerts.tell(session.home, message, session.say)
     for month in context.partition_keys:
         of_month = [one for one in session.publications if one.period.first_day.isoformat() == month]
         context.add_asset_metadata(figures(of_month), partition_key=month)
     incomplete = [one for one in session.publications if one.incomplete]
-    yield dg.MaterializeResult(metadata=shown(session.publications))
+    yield dg.MaterializeResult(metadata=shown(session.publications, session.blocked))
     yield dg.AssetCheckResult(
         check_name=COMPLETE_CHECK,
         passed=not incomplete,
@@ -114,10 +118,11 @@ def figures(publications: Sequence[Publication]) -> dict[str, Any]:
     return told
 
 
-def shown(publications: Sequence[Publication]) -> dict[str, dg.MetadataValue[Any]]:
+def shown(publications: Sequence[Publication], blocked: Sequence[str] = ()) -> dict[str, dg.MetadataValue[Any]]:
     """All workbooks of a run, where they are and what they add up to, for the Dagster UI and the CLI."""
     return {
         "workbooks": dg.MetadataValue.md(_table(publications)),
+        "held_back": dg.MetadataValue.json([*blocked]),
         "published": dg.MetadataValue.json(
             [
                 {

@@ -33,11 +33,15 @@ def _everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.pass_context
     @functools.wraps(command)
     def with_options(context: click.Context, /, home: str | None, as_json: bool, **options: Any) -> Any:
-        root = context.find_root().params
-        context.obj = _Output(as_json or bool(root.get("as_json")))
+        # Said before the command's name, or before that of the one it belongs to.
+        above = context.parent
+        while above is not None:
+            home, as_json = home or above.params.get("home"), as_json or bool(above.params.get("as_json"))
+            above = above.parent
+        context.obj = _Output(as_json)
         from pipelines.settings import find_home
 
-        return command(find_home(home or root.get("home")), context.obj, **options)
+        return command(find_home(home), context.obj, **options)
 
     return with_options
 
@@ -185,8 +189,10 @@ def report(
         raise click.UsageError(str(problem)) from None
     _report_files(told, output)
     published = told[_WORKBOOK]["published"]
-    output.data(published, "\n".join(workbook["path"] for workbook in published))
+    if published or output.as_json:
+        output.data(published, "\n".join(workbook["path"] for workbook in published))
     _say_rejected(home, output)
+    output.trouble = "\n".join(filter(None, [output.trouble, *told[_WORKBOOK]["held_back"]]))
     output.end()
 
 
@@ -258,6 +264,104 @@ def history(
     if rows.is_empty():
         output.fail(f'No movement of member "{member}" was found. Check the id, or run `rollforward ingest` first.')
     _show(rows, output, _table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+
+
+def _exports(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--csv and --xlsx."""
+    for name in ("xlsx", "csv"):
+        file = click.Path(dir_okay=False, path_type=Path)
+        command = click.option(f"--{name}", f"{name}_file", type=file, help="Write them to this file.")(command)
+    return command
+
+
+@main.group(invoke_without_command=True)
+@_merchant
+@click.option("--start", help="Only batches issued on this day or later, like 2026-05-12.")
+@click.option("--end", help="Only batches issued on this day or earlier.")
+@click.option("--issuer", help="Only batches whose issuer's name or email contains this.")
+@click.option("--credit-type", help="Only this credit type, like Promotional.")
+@click.option("--status", help="Only this status: active, adjusted, partially reversed, reversed, failed.")
+@click.option("--search", help="Only batches whose id, reason or description contains this.")
+@_exports
+@_everywhere
+def batches(
+    home: "Home",
+    output: _Output,
+    merchants: tuple[str, ...],
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+    **filters: str | None,
+) -> None:
+    """Credits that were issued together, as of now, newest first: who issued what to how many, and what is left."""
+    if click.get_current_context().invoked_subcommand:
+        return
+    from pipelines import periods
+
+    for day in ("start", "end"):
+        try:
+            filters[day] = filters[day] and periods.parse_day(str(filters[day])).isoformat()
+        except periods.PeriodError as problem:
+            raise click.UsageError(str(problem)) from None
+    rows = _batches(home, output, "read", merchants, {**filters, "batch_id": None})
+    shown = rows.select(
+        *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),
+        *("recipient_count", "amount_per_customer", "total_amount", "unit", "status", "remaining"),
+    )
+    _show(rows, output, _table(shown), csv_file=csv_file, xlsx_file=xlsx_file)
+    if rows.height:
+        output.say(f"{rows.height:,} batches. View details: rollforward --home {home.path} batches show ID")
+
+
+@batches.command()
+@click.argument("batch_id", metavar="ID")
+@_merchant
+@_exports
+@_everywhere
+def show(
+    home: "Home",
+    output: _Output,
+    batch_id: str,
+    merchants: tuple[str, ...],
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+) -> None:
+    """View details: the recipients of the batch ID, what they used and what is left."""
+    found, recipients = _batches(home, output, "details", merchants, batch_id)
+    if found.is_empty():
+        output.fail(f'There is no batch "{batch_id}". To see them all: rollforward --home {home.path} batches')
+    for batch in found.iter_rows(named=True):
+        for name, value in batch.items():
+            if value is not None and not output.as_json:
+                output.say(f"{name.replace('_', ' '):<20} {value}")
+    _show(recipients, output, _table(recipients.drop("merchant_id", "batch_id")), csv_file, xlsx_file)
+
+
+@main.command()
+@_merchant
+@click.option("--period", help="Only this period, like 2026-06.")
+@click.option("--rule", help="Only this rule, like self_credit.")
+@click.option("--severity", type=click.Choice(["error", "warning", "info"]), help="Only this severity.")
+@click.option("--member", help="Only flags about this member id.")
+@click.option("--batch", help="Only flags about a batch whose id contains this.")
+@click.option("--min-amount", help="Only flags with at least this at risk.")
+@_exports
+@_everywhere
+def flags(
+    home: "Home",
+    output: _Output,
+    merchants: tuple[str, ...],
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+    **filters: str | None,
+) -> None:
+    """Rows of the reported periods that deserve a look, errors first: what was found, and where."""
+    rows = _listing(home, output, "anomaly_flags", merchants, filters)
+    text = "\n".join(
+        f"{row['merchant_id']} {row['period']} {row['severity']:<7} {row['rule']}: {row['explanation']}"
+        for row in rows.iter_rows(named=True)
+    )
+    _show(rows, output, text, csv_file=csv_file, xlsx_file=xlsx_file)
+    output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")
 
 
 @main.command()
@@ -410,6 +514,15 @@ def _listing(
     if behind:
         output.say(behind)
     return rows
+
+
+def _batches(home: "Home", output: _Output, what: str, *choices: Any) -> Any:
+    from pipelines import batches, listings, settings
+
+    try:
+        return getattr(batches, what)(home, *choices)
+    except (settings.SettingsError, listings.ListingError) as problem:
+        output.fail(str(problem))
 
 
 def _show(

@@ -12,12 +12,19 @@ class Dataset:
 
     name: str
     singular: str
+    # What staging calls a row's id. Where it is made of several of the file's columns, those are `id_from`.
     id_column: str
     columns: tuple[str, ...]
     required: frozenset[str]
     table: type[Table]
     # Whether a row is there for good, so that the same bytes again say nothing new.
     grows: bool = field(default=False)
+    id_from: tuple[str, ...] = ()
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The file's columns that make up a row's id."""
+        return self.id_from or (self.id_column,)
 
 
 ENTRIES = Dataset(
@@ -45,5 +52,26 @@ MEMBERS = Dataset(
     required=frozenset({"member_id"}),
     table=ledger.Members,
 )
+BATCHES = Dataset(
+    name="batches",
+    singular="batch",
+    id_column="batch_id",
+    columns=(
+        *("merchant_id", "batch_id", "issued_at", "issued_by_name", "issued_by_email", "credit_type", "reason"),
+        *("description", "issued_as", "declared_recipients", "declared_total", "location"),
+    ),
+    required=frozenset({"batch_id"}),
+    table=ledger.Batches,
+)
+BALANCES = Dataset(
+    name="balances",
+    singular="balance",
+    id_column="balance_id",
+    columns=("merchant_id", "member_id", "balance_type", "as_of", "balance"),
+    required=frozenset({"member_id", "as_of", "balance"}),
+    table=ledger.Balances,
+    grows=True,
+    id_from=("member_id", "balance_type", "as_of"),
+)
 # In the order in which new files are taken.
-DATASETS = {dataset.name: dataset for dataset in (MEMBERS, ENTRIES)}
+DATASETS = {dataset.name: dataset for dataset in (MEMBERS, BATCHES, ENTRIES, BALANCES)}

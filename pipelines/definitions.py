@@ -2,16 +2,16 @@
 
 import dagster as dg
 
-from assets import facts, ledger, reports, workbook
-from pipelines import jobs, schedules, sensors
+from assets import audits, facts, ledger, reports, workbook
+from pipelines import batch_details, jobs, schedules, sensors
 from pipelines.resources import Rollforward
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([ledger, facts, reports, workbook]),
+    assets=dg.load_assets_from_modules([ledger, facts, reports, audits, workbook]),
     asset_checks=[workbook.months_are_published],
     schedules=[schedules.monthly_credit_reports],
     sensors=[sensors.files_have_landed, sensors.months_without_workbook, sensors.failed_runs],
-    jobs=[jobs.ingest, jobs.monthly_report, jobs.credit_report],
+    jobs=[jobs.ingest, jobs.monthly_report, jobs.credit_report, batch_details.batch_details],
     resources={"rollforward": Rollforward()},
     # One process: the ledger has one writer, and starting one for each step takes longer than the steps.
     executor=dg.in_process_executor,

@@ -151,7 +151,7 @@ class _Reading:
             "file_event": event.content.get("file_event", event.number),
             "recorded_at": event.recorded_at,
             "decimal_comma": self.merchant.decimal_comma,
-            "id_column": dataset.id_column,
+            "id_columns": list(dataset.id_columns),
         }
 
     def run(self) -> FileOutcome:

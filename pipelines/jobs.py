@@ -8,6 +8,7 @@ from pydantic import Field
 from assets.workbook import shown
 from pipelines import ingest as ingesting
 from pipelines import periods, replay, reports
+from pipelines.audits import held_back
 from pipelines.publish import publish
 from pipelines.resources import Rollforward, Session, for_people
 from pipelines.shards import Shard
@@ -21,7 +22,7 @@ ingest = dg.define_asset_job(
 )
 monthly_report = dg.define_asset_job(
     "monthly_report",
-    selection=dg.AssetSelection.groups("ledger", "facts", "reports", "workbook"),
+    selection=dg.AssetSelection.groups("ledger", "facts", "reports", "audits", "workbook"),
     description="Ingest, replay, and publish each merchant's workbook of the months chosen.",
 )
 
@@ -71,10 +72,13 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
         session.stop_if_nobody_is_left()
         for shard, content in contents:
             with session.held_back.by(content.period.merchant.id):
+                if blocked := held_back(content):
+                    session.blocked.append(str(blocked))
+                    continue
                 session.publications.append(publish(shard, content, session.run_id))
                 session.say(str(session.publications[-1]))
         session.stop_if_nobody_is_left()
-    context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=shown(session.publications)))
+    context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=shown(session.publications, session.blocked)))
     session.end()
 
 

@@ -4,7 +4,7 @@ The queries are in sql/listings. No lock is needed here, and nothing is ever wri
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +14,8 @@ import duckdb
 import polars as pl
 
 from pipelines import models, shards
-from pipelines.settings import Home, choose_merchants
-from pipelines.workbook import kind_of
+from pipelines.settings import Home, Merchant, choose_merchants
+from pipelines.sheets import kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 
 FORMULA_BEGINNINGS = ("=", "+", "-", "@")
@@ -30,9 +30,25 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
 
     Raises SettingsError for an undeclared merchant, ListingError where nothing has been ingested yet.
     """
-    chosen, _ = choose_merchants(home, merchant_ids)
     model = models.load(f"listings.{name}")
     frames = []
+    for connection, merchants in copies(home, merchant_ids):
+        values = {"merchants": [*merchants], "now": datetime.now(UTC), **filters}
+        try:
+            frames.append(connection.execute(model.sql, model.bind(values)).pl())
+        except duckdb.CatalogException:
+            raise ListingError("Nothing has been reported yet. Run `rollforward report --month` first.") from None
+    return pl.concat(frames)
+
+
+def copies(
+    home: Home, merchant_ids: Sequence[str]
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Mapping[str, Merchant]]]:
+    """Of each shard a connection to its copy for readers, attached as ledger_copy, and which merchants are asked for.
+
+    Raises as `read` does.
+    """
+    chosen, _ = choose_merchants(home, merchant_ids)
     for shard, merchants in shards.by_shard(chosen).items():
         path = shards.read_copy_path(home, shard)
         if not path.is_file():
@@ -48,9 +64,7 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
                 ) from None
             connection.execute("use ledger_copy")
             shards.tell_settings(connection, merchants)
-            values = {"merchants": [*merchants], "now": datetime.now(UTC), **filters}
-            frames.append(connection.execute(model.sql, model.bind(values)).pl())
-    return pl.concat(frames)
+            yield connection, merchants
 
 
 def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:

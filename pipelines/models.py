@@ -46,8 +46,7 @@ class Model:
         Raises ModelError where it is not one SELECT.
         """
         # json_serialize_sql only parses; get_table_names would want the tables to exist.
-        with duckdb.connect() as parser:
-            row = parser.execute("select json_serialize_sql($sql::varchar)", {"sql": self.sql}).fetchone()
+        row = _parser().cursor().execute("select json_serialize_sql($sql::varchar)", {"sql": self.sql}).fetchone()
         tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
         if tree["error"] or len(tree["statements"]) != 1:
             file = f"sql/{self.name.replace('.', '/')}.sql"
@@ -77,6 +76,12 @@ def load_all(layer: str) -> list[Model]:
     folder = resources.files("sql").joinpath(layer)
     names = sorted(file.name.removesuffix(".sql") for file in folder.iterdir() if file.name.endswith(".sql"))
     return [load(f"{layer}.{name}") for name in names]
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """One for all models: opening a database takes longer than parsing a file."""
+    return duckdb.connect()
 
 
 def _tables(node: Any) -> Iterator[dict[str, Any]]:

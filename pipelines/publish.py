@@ -23,7 +23,7 @@ from pipelines.workbook import Contents
 
 Totals = dict[str, dict[str, str]]
 # What stands in About, or in no sheet but only in what others are summed from.
-_NOT_COMPARED = ("reports.provenance", "reports.flows")
+_NOT_COMPARED = ("reports.provenance", "reports.flows", "audits.not_assessable")
 _HASHED_BYTES = 2**20
 
 

@@ -20,6 +20,8 @@ from pipelines.shards import LedgerUnavailableError, Say
 CONTENT = (
     "ledger.entries",
     "ledger.members",
+    "ledger.batches",
+    "ledger.balances",
     "ledger.files",
     "ledger.rejected_rows",
     "ledger.published",

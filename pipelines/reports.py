@@ -1,6 +1,7 @@
-"""Building the report tables: for the periods at hand, rows replaced, checked, and counted.
+"""Building the tables of reports and audits: for the periods at hand, rows replaced, checked, and counted.
 
-What the rows are is in sql/reports, what they promise in schemas/reports. Nothing here knows of Dagster or Excel.
+What the rows are is in sql/reports and sql/audits, what they promise in schemas/. Nothing here knows of Dagster or
+Excel.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,15 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import models, promises
-from schemas import reports
+from pipelines import anomalies, models, promises
+from schemas import audits, reports
 from schemas.table import MONEY_SCALE, Table, create_statement
 
 PREVIEW_ROWS = 10
-CHECKS = "reports.checks"
+# The layers whose tables hold rows of periods, and the schemas of each.
+LAYERS = {"reports": reports, "audits": audits}
+CHECKS = ("reports.checks", "audits.checks")
+FLAGS = "audits.anomaly_flags"
 SAID_TIES = 3
 
 
@@ -56,24 +60,28 @@ class Built:
 
 
 def names() -> list[str]:
-    """The report tables, each after those that it reads."""
-    reads = {
-        model.name: [table for table in model.reads if table.startswith("reports.")]
-        for model in models.load_all("reports")
-    }
-    return list(TopologicalSorter(reads).static_order())
+    """The tables of reports and audits, each after those that it reads."""
+    found = [model.name for layer in LAYERS for model in models.load_all(layer)]
+    reading = {name: [table for table in reads(name) if table in found] for name in found}
+    return list(TopologicalSorter(reading).static_order())
+
+
+def reads(name: str) -> list[str]:
+    """The tables that `name` is made from; of the flags, those that any rule reads."""
+    return [*models.load(name).reads, *(anomalies.reads() if name == FLAGS else ())]
 
 
 def promise_of(name: str) -> type[Table]:
-    """The schema of a report table: `reports.credits_created` promises `CreditsCreated`."""
-    promise: type[Table] = getattr(reports, name.removeprefix("reports.").title().replace("_", ""))
+    """The schema of such a table: `reports.credits_created` promises `CreditsCreated`."""
+    layer, _, table = name.partition(".")
+    promise: type[Table] = getattr(LAYERS[layer], table.title().replace("_", ""))
     return promise
 
 
 def build(connection: duckdb.DuckDBPyConnection, name: str) -> Built:
     """Replace the rows of `name` that belong to settings.periods. Call it in a transaction: a broken promise raises.
 
-    Raises BrokenPromiseError; the former rows are back when the caller has rolled back. Of reports.checks also where
+    Raises BrokenPromiseError; the former rows are back when the caller has rolled back. Of checks also where
     something does not tie: such a workbook is never written.
     """
     promise = promise_of(name)
@@ -83,14 +91,16 @@ def build(connection: duckdb.DuckDBPyConnection, name: str) -> Built:
         f"delete from {name} where (merchant_id, split_part(period, '@', 1)) in"  # noqa: S608 - names of ours
         " (select merchant_id, split_part(period, '@', 1) from settings.periods)"
     )
+    if name == FLAGS:
+        anomalies.find(connection)
     # A model that sums up other report tables finds former periods there, whose rows are none of this run's business.
     connection.execute(
         f"insert into {name} by name select * from ({models.load(name).sql}) as built"  # noqa: S608 - names of ours
         " semi join settings.periods using (merchant_id, period)"
     )
     rows = promises.validate(connection, promise, _rows_of(name), [], name)
-    if name == CHECKS:
-        _hold_ties(connection)
+    if name in CHECKS:
+        _hold_ties(connection, name)
     preview = connection.execute(f"{_rows_of(name)} limit {PREVIEW_ROWS}").pl()
     return Built(name, rows, preview)
 
@@ -110,7 +120,7 @@ def figures(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str,
     asked = {"'dagster/row_count'": "count(*)::decimal(38, 4)"}
     for column in _TOTALS.get(name.removeprefix("reports."), ()):
         asked[f"'{'total' if column.startswith('amount') else column}_' || unit"] = f"sum({column})"
-    if name == CHECKS:
+    if name in CHECKS:
         asked["'not_ok'"] = "count(*) filter (not ties)"
     return [
         row
@@ -122,8 +132,8 @@ def figures(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str,
     ]
 
 
-def _hold_ties(connection: duckdb.DuckDBPyConnection) -> None:
-    broken = connection.execute(f"{_rows_of(CHECKS)} where not ties order by merchant_id, period, unit, position").pl()
+def _hold_ties(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    broken = connection.execute(f"{_rows_of(name)} where not ties order by merchant_id, period, unit, position").pl()
     said = [
         f"{row['merchant_id']}, {row['period']}: {row['side']} is {_shown(row, 'amount')}, but {row['other_side']} is"
         f" {_shown(row, 'other_amount')}, which is {_shown(row, 'difference')}"

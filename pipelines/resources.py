@@ -47,6 +47,8 @@ class Session:
     undeclared: Sequence[str] = field(default_factory=tuple)
     periods: dict[str, list[Period]] = field(default_factory=dict)
     publications: list[Publication] = field(default_factory=list)
+    # Why workbooks were not published though nothing failed: their merchants block on errors.
+    blocked: list[str] = field(default_factory=list)
 
     @property
     def shards(self) -> list[Shard]:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import clock
+from pipelines.sample_audits import write_balances, write_batches
 from pipelines.settings import Home
 
 LAST_YEAR, LAST_MONTH = 2026, 10
@@ -41,11 +42,13 @@ class SampleError(Exception):
 
 @dataclass(frozen=True)
 class SampleResult:
-    """The landing files in order, and how many rows they have: of entries (bad ones included), of members."""
+    """The landing files in order, and how many rows they have: of entries (bad ones included), and of the others."""
 
     files: tuple[Path, ...]
     rows: int
     members: int
+    batches: int
+    balances: int
 
 
 def write_sample(
@@ -75,7 +78,7 @@ def write_sample(
             with _Landing(home.landing / profile.merchant_id / dataset, profile) as landing:
                 rows[dataset] += write(world, landing)
             files += landing.paths()
-    return SampleResult(tuple(files), rows["entries"], rows["members"])
+    return SampleResult(tuple(files), rows["entries"], rows["members"], rows["batches"], rows["balances"])
 
 
 def _claim(home: Home, profiles: Sequence["_Profile"], request: str) -> None:
@@ -578,7 +581,8 @@ def _issued(draft: _Draft, at: Ints, categories: Sequence[_Category]) -> Columns
         text[here] = texts[(detail[here] * len(texts)).astype(np.int64)]
         lifetime[here] = np.array(kind.lifetimes_d)[draft.below(len(kind.lifetimes_d), int(here.sum()))]
     creator = draft.below(min(len(profile.staff), EVERYDAY_STAFF), count)
-    needs_approval = (balance_type == 0) & (amount > profile.approval_limit) & (profile.approval_limit > 0)
+    money = np.array([decimals == profile.decimals for _, decimals, _ in world.balance_types])[balance_type]
+    needs_approval = money & (amount > profile.approval_limit) & (profile.approval_limit > 0)
     return _rows(
         count,
         kind=CREATED,
@@ -1076,7 +1080,12 @@ def _write_members(world: _World, landing: _Landing) -> int:
 
 
 # A dataset more is a function more: it writes one merchant's files, and says how many rows they have.
-DATASETS: Mapping[str, Callable[[_World, _Landing], int]] = {"members": _write_members, "entries": _write_entries}
+DATASETS: Mapping[str, Callable[[_World, _Landing], int]] = {
+    "members": _write_members,
+    "batches": write_batches,
+    "entries": _write_entries,
+    "balances": write_balances,
+}
 
 
 def _members(world: _World, start: int, end: int) -> pl.DataFrame:
@@ -1652,6 +1661,9 @@ approval_limit = 100.00
 [merchants.green-acres.balance_types]
 gift = { unit = "USD" }                    # the merchant's currency: sums with default
 winston = { unit = "TKN", decimals = 0 }
+
+[merchants.green-acres.anomalies]
+recovery_budget = 4000.00
 """,
     staff=(
         ("Ann Lee", "ann@green-acres.example"),

@@ -13,7 +13,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import iso4217
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -27,6 +27,8 @@ DEFAULT_BALANCE_TYPE = "default"
 MOST_DECIMALS = 4
 MERCHANT_ID = re.compile(r"[a-z0-9-]{1,63}")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
 
 
 class SettingsError(Exception):
@@ -123,6 +125,18 @@ def _as_in_a_cell(name: str) -> str:
     return name
 
 
+def _minute(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return 60 * int(hours) + int(minutes)
+
+
+def _hours(text: str) -> str:
+    opens, _, closes = text.partition("-")
+    if not _HOURS.fullmatch(text) or _minute(opens) >= _minute(closes):
+        raise ValueError(f'"{text}" are no hours; write them like "07:00-20:00"')
+    return text
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -133,6 +147,36 @@ class BalanceType(_Strict):
     # A unit becomes a criterion of Excel's SUMIFS, where *, ?, ~, <, > and = have a meaning of their own.
     unit: Annotated[str, AfterValidator(_plain_name)] = Field(max_length=16)
     decimals: int | None = Field(default=None, ge=0, le=MOST_DECIMALS)
+
+
+class Anomalies(_Strict):
+    """Thresholds of the rules in sql/anomalies, which read them from settings.thresholds under these names."""
+
+    business_hours: Annotated[str, AfterValidator(_hours)] = "07:00-20:00"
+    business_days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = WEEKDAYS[:6]
+    recovery_budget: Decimal = Field(default=Decimal(5000), ge=0)
+    robust_z: Decimal = Field(default=Decimal("3.5"), gt=0)
+    minimum_observations: int = Field(default=20, ge=2)
+    duplicate_credit_hours: int = Field(default=24, ge=1)
+    duplicate_batch_days: int = Field(default=7, ge=1)
+    split_days: int = Field(default=7, ge=1)
+    just_under_credits: int = Field(default=10, ge=1)
+    just_under_percent: Decimal = Field(default=Decimal(30), gt=0, le=100)
+    just_under_band_percent: Decimal = Field(default=Decimal(5), gt=0, lt=100)
+    pairing_credits: int = Field(default=5, ge=1)
+    pairing_percent: Decimal = Field(default=Decimal(25), gt=0, le=100)
+    pairing_times_median: Decimal = Field(default=Decimal(3), ge=1)
+    systemic_batches: int = Field(default=3, ge=2)
+
+    @property
+    def opens_minute(self) -> int:
+        """When the business opens, in minutes since midnight."""
+        return _minute(self.business_hours.partition("-")[0])
+
+    @property
+    def closes_minute(self) -> int:
+        """When it closes; 24:00 is the day's end."""
+        return _minute(self.business_hours.partition("-")[2])
 
 
 class Merchant(_Strict):
@@ -156,7 +200,7 @@ class Merchant(_Strict):
     block_on_errors: bool = False
     shard: Annotated[str, AfterValidator(_shard_name)] = "main"
     balance_types: Mapping[Annotated[str, AfterValidator(_as_in_a_cell)], BalanceType] = Field(default_factory=dict)
-    anomalies: Mapping[str, Any] = Field(default_factory=dict)
+    anomalies: Anomalies = Anomalies()
 
     @model_validator(mode="after")
     def _units_agree(self) -> "Merchant":
@@ -322,7 +366,8 @@ def _told(problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "extra_forbidden":
-        known = BalanceType.model_fields if above else Merchant.model_fields.keys() - {"id"}
+        tables = {"anomalies": Anomalies.model_fields, "balance_types": BalanceType.model_fields}
+        known = tables[above[0]] if above else Merchant.model_fields.keys() - {"id"}
         near = get_close_matches(name, known, n=1)
         return f"{key} is unknown" + (f' (did you mean "{near[0]}"?)' if near else "")
     if problem["type"] in _SHOULD_BE:
@@ -338,8 +383,13 @@ def _shown(value: object) -> str:
 
 def _tuples(keys: Mapping[str, Any]) -> dict[str, Any]:
     """TOML has lists and whole numbers where a strict Merchant wants tuples and decimals."""
-    made = {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
-    for key in ("reversal_limit", "approval_limit"):
+    made: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
+    for key in ("reversal_limit", "approval_limit", *_DECIMAL_THRESHOLDS):
         if isinstance(made.get(key), int) and not isinstance(made[key], bool):
             made[key] = Decimal(made[key])
+    if isinstance(made.get("anomalies"), dict):
+        made["anomalies"] = _tuples(made["anomalies"])
     return made
+
+
+_DECIMAL_THRESHOLDS = tuple(name for name, key in Anomalies.model_fields.items() if key.annotation is Decimal)

@@ -18,17 +18,19 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines import clock, faults, grammar, stopping
+from pipelines import clock, faults, grammar, stopping, wording
 from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
-from schemas.table import create_statement
+from schemas.table import MONEY_PRECISION, MONEY_SCALE, create_statement
 
 Say = Callable[[str], None]
 
 _LEDGER_TABLES = {
     "ledger.entries": ledger.Entries,
     "ledger.members": ledger.Members,
+    "ledger.batches": ledger.Batches,
+    "ledger.balances": ledger.Balances,
     "ledger.files": ledger.Files,
     "ledger.rejected_rows": ledger.RejectedRows,
     "ledger.published": ledger.Published,
@@ -148,9 +150,10 @@ def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merch
     clock.register(connection)
     grammar.register(connection)
     connection.execute(NAME_AND_EMAIL)
+    wording.register(connection)
     # In memory, which takes half the time of a file; what does not fit spills into scratch.
     attach(connection, ":memory:", "staging")
-    for schema in ("ledger", "facts", "reports"):
+    for schema in ("ledger", "facts", "reports", "audits"):
         connection.execute(f"create schema if not exists {schema}")
     for table, promise in _LEDGER_TABLES.items():
         connection.execute(create_statement(table, promise))
@@ -180,6 +183,20 @@ def tell_settings(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str,
                 "draw_order": merchant.draw_order,
                 "refund_grace_days": merchant.refund_grace_days,
                 "complete_through": merchant.complete_through,
+                "reversal_window_days": merchant.reversal_window_days,
+                "approval_limit": merchant.approval_limit,
+            }
+            for merchant in merchants.values()
+        ],
+        schema_overrides={"approval_limit": pl.Decimal(MONEY_PRECISION, MONEY_SCALE)},
+    )
+    thresholds = pl.DataFrame(
+        [
+            {
+                "merchant_id": merchant.id,
+                **merchant.anomalies.model_dump(exclude={"business_hours"}),
+                "opens_minute": merchant.anomalies.opens_minute,
+                "closes_minute": merchant.anomalies.closes_minute,
             }
             for merchant in merchants.values()
         ]
@@ -191,7 +208,7 @@ def tell_settings(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str,
             for name, (unit, decimals) in merchant.units.items()
         ]
     )
-    for name, frame in (("merchants", told), ("balance_types", units)):
+    for name, frame in (("merchants", told), ("balance_types", units), ("thresholds", thresholds)):
         connection.register("_told", frame.to_arrow())
         connection.execute(f"create or replace table settings.{name} as from _told")
         connection.unregister("_told")

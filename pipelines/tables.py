@@ -4,7 +4,8 @@ The factory for report tables, and what all assets share: keys, column schemas, 
 listed in assets/.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -31,14 +32,28 @@ DOES_NOT_TIE = (
 )
 
 
-def table(name: str, promise: type[Table]) -> dg.AssetsDefinition:
+# Of a session and a month's partition key: metadata of that month alone, which Dagster plots over the months.
+ByMonth = Callable[[Session, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that does not block, and what it finds in the periods of a session."""
+
+    spec: dg.AssetCheckSpec
+    run: Callable[[Session], dg.AssetCheckResult]
+
+
+def table(
+    name: str, promise: type[Table], *, by_month: ByMonth | None = None, check: Check | None = None
+) -> dg.AssetsDefinition:
     """The asset of report table `name`: its SELECT, run for the months of the run, checked against `promise`."""
     key, model = asset_key(name), models.load(name)
-    ties = [ties_check(key)] if name == reports.CHECKS else []
+    ties = [ties_check(key)] if name in reports.CHECKS else []
 
     @dg.asset(
         key=key,
-        deps=[asset_key(read) for read in model.reads if not read.startswith("settings.")],
+        deps=[asset_key(read) for read in lineage(name)],
         description=described(promise, model),
         metadata=described_columns(promise) | sql_of(model),
         group_name=key.path[0],
@@ -46,7 +61,7 @@ def table(name: str, promise: type[Table]) -> dg.AssetsDefinition:
         owners=OWNERS,
         partitions_def=MONTHS,
         backfill_policy=ONE_RUN,
-        check_specs=[schema_check(key), *ties],
+        check_specs=[schema_check(key), *ties, *([check.spec] if check else [])],
     )
     def build(
         context: dg.AssetExecutionContext, rollforward: Rollforward
@@ -60,19 +75,23 @@ def table(name: str, promise: type[Table]) -> dg.AssetsDefinition:
         told = {m: session.held_back.why(m) for m in session.held_back.problems if m not in before}
         broken = {m: why for m, why in told.items() if not isinstance(session.held_back.problems[m], reports.TieError)}
         untied = {m: why for m, why in told.items() if m not in broken}
-        for check, problems, advice in ((SCHEMA_CHECK, broken, DEFECT), (TIES_CHECK, untied, DOES_NOT_TIE)):
-            if check == SCHEMA_CHECK or ties:
+        for promised, problems, advice in ((SCHEMA_CHECK, broken, DEFECT), (TIES_CHECK, untied, DOES_NOT_TIE)):
+            if promised == SCHEMA_CHECK or ties:
                 yield dg.AssetCheckResult(
                     passed=not problems,
-                    check_name=check,
+                    check_name=promised,
                     asset_key=key,
                     # The others' workbooks are made all the same: only where nobody is left does this stop the run.
                     severity=dg.AssetCheckSeverity.WARN if session.shards else dg.AssetCheckSeverity.ERROR,
                     metadata={"rows": sum(one.rows for one in built)} | failed(problems, advice),
                 )
         session.stop_if_nobody_is_left()
-        for month, figures in _by_month(session, name).items():
-            context.add_asset_metadata(figures, partition_key=month)
+        figures = _by_month(session, name)
+        for month in context.partition_keys:
+            more = by_month(session, month) if by_month else {}
+            context.add_asset_metadata({**figures.get(month, {}), **more}, partition_key=month)
+        if check:
+            yield check.run(session)
         preview = pl.concat([one.preview for one in built]).head(reports.PREVIEW_ROWS)
         yield dg.MaterializeResult(metadata={"preview": markdown(preview)})
         if is_last(context):
@@ -107,6 +126,13 @@ def asset_key(name: str) -> dg.AssetKey:
 
 
 WORKBOOK = asset_key("workbook.credits_workbook")
+
+
+def lineage(name: str) -> list[str]:
+    """The tables that `name` is made from, but for settings, what the machinery keeps for itself, and its own."""
+    return sorted(
+        {read for read in reports.reads(name) if not read.startswith("settings.")} - {"ledger.published", name}
+    )
 
 
 def schema_check(key: dg.AssetKey) -> dg.AssetCheckSpec:

@@ -5,7 +5,6 @@ value: two computations that a reader can hold against each other. The numbers t
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,15 +13,37 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 from xlsxwriter.worksheet import Worksheet
 
-from pipelines import clock, reports
+from pipelines import audit_sheets, clock, reports
 from pipelines.periods import ONE_DAY, Period
 from pipelines.settings import DEFAULT_BALANCE_TYPE
-from pipelines.worksheets import FORMULA_LIKE, NUMBER_FORMATS, SHEET_ROWS, Column, FrameSheet, FrameWorkbook, Kind
-from schemas.table import Table, descriptions
+from pipelines.sheets import (
+    ALERT,
+    BAD,
+    CENTERED,
+    DAY,
+    FOOTER,
+    GOOD,
+    HEADER,
+    HEADER_RIGHT,
+    HEADING,
+    INDENTED,
+    MONTH,
+    NOT_SHOWN,
+    NOTE,
+    PLAIN,
+    RIGHT,
+    STRONG,
+    TIME,
+    TOTAL,
+    Look,
+    Styles,
+    columns_of,
+)  # fmt: skip
+from pipelines.worksheets import SHEET_ROWS, Column, FrameSheet, FrameWorkbook
+from schemas.table import descriptions
 
 SUMMARY, CHECKS, ABOUT = "Summary Statistics", "Checks", "About"
 # The seed's sheets, then ours. The summary and what stands behind the data sheets is laid out below.
@@ -35,7 +56,6 @@ DATA_SHEETS = {
     "Credit Adjustments": "reports.credit_adjustments",
 }
 ADJUSTMENTS = "Credit Adjustments"
-NOT_SHOWN = ("merchant_id", "period", "position", "decimals")
 TOTALS = (
     # label, defined name, column of reports.summary_statistics, sheet and column that it sums
     ("Total Credit Created", "total_credit_created", "Credits Created", "amount"),
@@ -49,7 +69,7 @@ TOTALS = (
 )
 FIRST_TOTAL_ROW = 4
 AS_OF_ROW = FIRST_TOTAL_ROW + len(TOTALS)
-CHARTS_ROW, CHARTS_HEIGHT_ROWS, ROW_PIXELS = AS_OF_ROW + 4, 14, 20
+CHARTS_ROW, CHARTS_HEIGHT_ROWS, ROW_PIXELS = AS_OF_ROW + 5, 14, 20
 ROLL_FORWARD = (
     ("Opening balance", "opening_balance"),
     ("Opening entries", "opening_entries"),
@@ -68,8 +88,6 @@ TREND_COLUMNS = {"created": "#5B9BD5", "redeemed": "#ED7D31", "expired": "#A5A5A
 CHART_REASONS = 12
 COLUMNS_ON_A_PAGE = 12
 LABEL_WIDTH, FIRST_AMOUNT_WIDTH, AMOUNT_WIDTH = 40, 20, 15
-LABEL_CHARACTERS = 120
-FOOTER = "&L&A&RPage &P of &N"
 SUMMARY_MEANINGS = {
     "": "The period and its totals, as formulas over the sheets, a column for each unit; below, what explains them.",
     "Total Credit Created": "Sum of amount in Credits Created.",
@@ -80,6 +98,7 @@ SUMMARY_MEANINGS = {
     "Total Credit Extant": "Sum of amount_remaining in Extant Credits: what is left at as of, not at the period's end.",
     "Total Credit Adjusted": "Sum of amount in Credit Adjustments, opening entries and transfers included.",
     "Total Change including adjustments": "Total Credit Change + Total Credit Adjusted.",
+    "Anomaly Flags": "How many there are on Anomaly Flags, by severity.",
     "As Of": "The moment at which amount_remaining, expires_at, is_expired and Extant Credits are stated.",
     "Roll-forward": "Opening balance and every kind of movement, those that reduce it with a minus, add up to closing.",
     "Opening balance as published": "Closing balance of the month before in its first workbook; with what came late,"
@@ -145,79 +164,19 @@ def write(contents: Contents, path: Path, *, rows_per_sheet: int = SHEET_ROWS - 
                 part.worksheet.repeat_columns(0)
                 part.worksheet.set_footer(FOOTER)
         assert summary is not None
-        styles = _Styles(book)
+        styles = Styles(book)
+        data |= audit_sheets.add(book, styles, contents.tables, data, rows_per_sheet)
         _Summary(book, summary, styles, contents, data).write()
-        _write_checks(book, styles, contents)
+        _write_checks(book, styles, contents, data)
         _write_about(book, contents)
         summary.activate()
 
-
-def columns_of(promise: type[Table]) -> list[Column]:
-    """A table's columns as the sheet shows them: in its order, by its names."""
-    return [
-        Column(name, kind_of(column.dtype.type), "decimals" if isinstance(column.dtype.type, pl.Decimal) else None)
-        for name, column in promise.to_schema().columns.items()
-        if name not in NOT_SHOWN
-    ]
-
-
-def kind_of(dtype: pl.DataType) -> Kind:
-    """What cells of this type are written as."""
-    if isinstance(dtype, pl.Decimal):
-        return "amount"
-    if isinstance(dtype, pl.Datetime):
-        return "datetime"
-    kinds: dict[type[pl.DataType], Kind] = {pl.Boolean: "boolean", pl.Int64: "integer", pl.Date: "date"}
-    return kinds.get(dtype.base_type(), "text")
-
-
-Look = Mapping[str, Any]
-PLAIN: Look = {}
-STRONG: Look = {"bold": True}
-HEADING: Look = {"bold": True, "font_size": 12, "font_color": "#1F4E78"}
-HEADER: Look = {"bold": True, "bg_color": "#EDEDED", "bottom": 1, "bottom_color": "#A6A6A6"}
-HEADER_RIGHT: Look = {**HEADER, "align": "right", "text_wrap": True}
-RIGHT: Look = {"align": "right"}
-CENTERED: Look = {"align": "center"}
-INDENTED: Look = {"indent": 1}
-NOTE: Look = {"italic": True, "font_color": "#7F7F7F"}
-DAY: Look = {"num_format": "yyyy-mm-dd", "align": "right"}
-MONTH: Look = {"num_format": "yyyy-mm", "align": "left"}
-TIME: Look = {"num_format": "yyyy-mm-dd hh:mm:ss", "align": "right"}
-GOOD: Look = {"bold": True, "align": "right", "font_color": "#006100", "bg_color": "#C6EFCE"}
-BAD: Look = {"bold": True, "align": "right", "font_color": "#9C0006", "bg_color": "#FFC7CE"}
-TOTAL: Look = {"bold": True, "top": 1}
-ALERT: Look = {"bold": True, "font_color": "#9C0006"}
 
 AMOUNTS_AXIS: Look = {
     "num_format": "#,##0",
     "num_font": {"size": 8},
     "major_gridlines": {"visible": True, "line": {"color": "#E0E0E0"}},
 }
-
-
-class _Styles:
-    """The formats of the sheets that are laid out by hand: one object for all cells that look alike."""
-
-    def __init__(self, book: FrameWorkbook) -> None:
-        self._book = book
-        self._formats: dict[str, Format] = {}
-
-    def __call__(self, look: Look) -> Format:
-        known = str(sorted(look.items()))
-        if known not in self._formats:
-            self._formats[known] = self._book.add_format(dict(look))
-        return self._formats[known]
-
-    def amount(self, decimals: int, look: Look = PLAIN) -> Format:
-        """An amount with that many decimals."""
-        return self({**look, "num_format": NUMBER_FORMATS[decimals]})
-
-    def write(self, sheet: Worksheet, row: int, column: int, text: str, look: Look = PLAIN) -> None:
-        """Text from people: what looks like a formula stays text, what a cell cannot show is left out."""
-        shown = _one_line(text)
-        quoted = {"quote_prefix": True} if re.match(FORMULA_LIKE, shown) else {}
-        sheet.write_string(row, column, shown, self({**look, **quoted}))
 
 
 class _Summary:
@@ -227,7 +186,7 @@ class _Summary:
         self,
         book: FrameWorkbook,
         sheet: Worksheet,
-        styles: _Styles,
+        styles: Styles,
         contents: Contents,
         data: Mapping[str, Sequence[FrameSheet]],
     ) -> None:
@@ -282,6 +241,7 @@ class _Summary:
             styles.write(sheet, FIRST_TOTAL_ROW + offset, 0, label)
         styles.write(sheet, AS_OF_ROW, 0, "As Of")
         styles.write(sheet, AS_OF_ROW + 1, 0, "All checks")
+        styles.write(sheet, AS_OF_ROW + 2, 0, audit_sheets.FLAGS)
         # A long name would be cut on the left by its label.
         name_look = RIGHT if len(period.merchant.name) < FIRST_AMOUNT_WIDTH else PLAIN
         styles.write(sheet, 1, 1, period.merchant.name, name_look)
@@ -289,12 +249,16 @@ class _Summary:
         sheet.write_datetime(3, 1, period.last_day, styles(DAY))
         as_of = clock.local_from_utc(period.as_of, period.merchant.timezone)
         sheet.write_datetime(AS_OF_ROW, 1, as_of, styles(TIME))
-        said = "OK" if self.contents["checks"]["ties"].all() else "NOT OK"
+        said = "OK" if _checks(self.contents)["ties"].all() else "NOT OK"
         sheet.write_formula(AS_OF_ROW + 1, 1, f"='{CHECKS}'!$B$1", styles(GOOD if said == "OK" else BAD), said)
+        formula, counts = audit_sheets.counts_by_severity(self.contents.tables, self.data[audit_sheets.FLAGS])
+        sheet.write_formula(
+            AS_OF_ROW + 2, 1, formula, styles(RIGHT if len(counts) < FIRST_AMOUNT_WIDTH else PLAIN), counts
+        )
         interim = "" if period.is_final else "Interim: as of is not the end of a month. "
-        styles.write(sheet, AS_OF_ROW + 2, 0, f"{interim}Times are those of {period.merchant.timezone}.", NOTE)
+        styles.write(sheet, AS_OF_ROW + 3, 0, f"{interim}Times are those of {period.merchant.timezone}.", NOTE)
         if missing := incomplete(self.contents):
-            styles.write(sheet, AS_OF_ROW + 3, 0, missing, ALERT)
+            styles.write(sheet, AS_OF_ROW + 4, 0, missing, ALERT)
         names: set[str] = set()
         for column, total in enumerate(self.totals.iter_rows(named=True), start=1):
             unit, decimals, letter = total["unit"], total["decimals"], xl_col_to_name(column)
@@ -498,11 +462,19 @@ class _Summary:
         self.sheet.write_formula(last + 1, column, f"=ROUND(SUM({cells}),{decimals})", style, _number(cached))
 
 
-def _write_checks(book: FrameWorkbook, styles: _Styles, contents: Contents) -> None:
+def _checks(contents: Contents) -> pl.DataFrame:
+    """What must tie: of the reports, then of batches and flags."""
+    return pl.concat([contents["checks"], contents.tables["audits.checks"]])
+
+
+def _write_checks(
+    book: FrameWorkbook, styles: Styles, contents: Contents, data: Mapping[str, Sequence[FrameSheet]]
+) -> None:
     """Every tie with both sides; those against a data sheet look at the summary's live formula over its rows."""
     sheet = book.add_worksheet(CHECKS)
     units = {unit: at for at, unit in enumerate(_currency_first(contents["summary_statistics"])["unit"])}
-    checks = contents["checks"].sort(pl.col("unit").replace_strict(units), "position")
+    # What is counted and not in a unit comes last.
+    checks = _checks(contents).sort(pl.col("unit").replace_strict(units, default=len(units)), "position")
     header_row, first = 2, 3
     last = first + checks.height - 1
     results = f"$G${first + 1}:$G${last + 1}"
@@ -523,7 +495,10 @@ def _write_checks(book: FrameWorkbook, styles: _Styles, contents: Contents) -> N
         styles.write(sheet, row, 1, check["unit"])
         sheet.write_number(row, 2, _number(check["amount"]), amount)
         styles.write(sheet, row, 3, check["other_side"], INDENTED)
-        if check["other_side"].startswith("Rows of "):
+        if check["side"] == audit_sheets.FLAGS:
+            formula = "=" + "+".join(f"COUNTA({part.range_of('rule')})" for part in data[audit_sheets.FLAGS])
+            sheet.write_formula(row, 4, formula, amount, _number(check["other_amount"]))
+        elif check["other_side"].startswith("Rows of "):
             cell = xl_rowcol_to_cell(totals[check["side"]], 1 + units[check["unit"]], row_abs=True, col_abs=True)
             sheet.write_formula(row, 4, f"='{SUMMARY}'!{cell}", amount, _number(check["other_amount"]))
         else:
@@ -555,6 +530,7 @@ def _write_about(book: FrameWorkbook, contents: Contents) -> None:
         (this, "Period", f"{period.first_day} to {period.last_day}, both included, in {merchant.timezone}"),
         (this, "As of", f"{period.as_of:%Y-%m-%d %H:%M:%S} UTC"),
         (this, "State", "final" if period.is_final else "interim: as of is not the end of a month"),
+        *((this, "State", said) for said in filter(None, [incomplete(contents)])),
         (this, "Entries behind it", f"{behind['entries']:,}"),
         (this, "Hash over their content", behind["entries_hash"]),
         (this, "Movements behind it", f"{behind['movements']:,}"),
@@ -566,6 +542,7 @@ def _write_about(book: FrameWorkbook, contents: Contents) -> None:
             (policies, f"Balance type {name}", f"{unit}, {decimals} decimals")
             for name, (unit, decimals) in merchant.units.items()
         ),
+        *((policies, name, said) for name, said in audit_sheets.policies(merchant)),
     ]
     for sheet, table in DATA_SHEETS.items():
         promise = reports.promise_of(table)
@@ -573,6 +550,7 @@ def _write_about(book: FrameWorkbook, contents: Contents) -> None:
             lines += [(SUMMARY, what, meaning) for what, meaning in SUMMARY_MEANINGS.items()]
         lines.append((sheet, "", (promise.__doc__ or "").partition("\n")[0]))
         lines += [(sheet, name, said) for name, said in descriptions(promise).items() if name not in NOT_SHOWN]
+    lines += audit_sheets.meanings(contents.tables)
     lines += [(CHECKS, "", "Every tie with both sides, their difference, and OK or NOT OK; B1 says OK if all are.")]
     lines += [(ABOUT, "", "What each sheet and column is, which policies were in force, what is behind the numbers.")]
     frame = pl.DataFrame(lines, schema={"about": pl.String, "what": pl.String, "meaning": pl.String}, orient="row")
@@ -588,13 +566,6 @@ def _currency_first(totals: pl.DataFrame) -> pl.DataFrame:
 
 def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def _one_line(text: str) -> str:
-    """`text` as a label can show it: on one line, without what XML cannot hold, and not too long."""
-    shown = "".join(" " if c.isspace() else c for c in text if c not in "\ufffe\uffff")
-    shown = "".join(c for c in shown if unicodedata.category(c) != "Cc")
-    return shown if len(shown) <= LABEL_CHARACTERS else f"{shown[:LABEL_CHARACTERS]} …"
 
 
 def _number(amount: Decimal | int) -> float:

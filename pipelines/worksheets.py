@@ -7,7 +7,8 @@ Everything but a frame's rows is XlsxWriter's own. The rows are XML that Polars 
 time, and that is compressed while the next slice is being built: no row and no cell is ever a Python object.
 
 This leans on private parts of XlsxWriter, whose version pyproject.toml therefore pins: `Worksheet._write_rows`,
-`_write_dimension`, `dim_*` and `fh`, `Format._get_xf_index`, `Workbook._get_packager`, `Packager._create_package`.
+`_write_dimension`, `hyperlinks`, `dim_*` and `fh`, `Url._text`, `Format._get_xf_index`, `Workbook._get_packager`,
+`Packager._create_package`.
 The tests read every kind of cell back with two other readers, and compare parts with what plain XlsxWriter writes.
 """
 
@@ -28,6 +29,7 @@ from xlsxwriter import Workbook
 from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.format import Format
 from xlsxwriter.packager import Packager
+from xlsxwriter.url import Url
 from xlsxwriter.utility import xl_col_to_name, xl_range, xl_range_formula
 from xlsxwriter.worksheet import Worksheet
 
@@ -45,6 +47,7 @@ DAYS_FROM_1899_12_30_TO_1970 = 25_569
 CUT_MARK = " … [cut]"
 WIDTH_CHARACTERS_MIN, WIDTH_CHARACTERS_MAX = 8, 48
 SLICE_ROWS = 16_384
+LINE_POINTS = 15
 
 # Level 6 makes files a quarter smaller and takes three times as long; even level 1 is most of the time spent here.
 ZIP_LEVEL = 1
@@ -80,11 +83,13 @@ class Column:
 
     `decimals_from` names the column of the frame (integers 0 to 4, written or not) that says how many decimals the
     row's amount is shown with. Without it, or where it is null, two are shown, and more where there are more.
+    `wraps_at` is for sentences: text that goes on below after so many characters, in rows as high as it takes.
     """
 
     name: str
     kind: Kind
     decimals_from: str | None = None
+    wraps_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,15 +170,21 @@ class FrameWorkbook(Workbook):
     def _formats_for(self, frame: pl.DataFrame, columns: Sequence[Column]) -> dict[str, Format]:
         """The formats that the frame's cells need, by number format; the quoted text's is under "text"."""
         formats: dict[str, Format] = {}
+        # Beside a sentence of several lines everything stands on top.
+        on_top = {"valign": "top"} if any(column.wraps_at for column in columns) else {}
+        if on_top:
+            formats["plain"] = self._format(**on_top)
+            formats["wrapped"] = self._format(**on_top, text_wrap=True)
+            formats["wrapped text"] = self._format(**on_top, text_wrap=True, quote_prefix=True)
         for column in columns:
             if column.kind == "text":
-                formats["text"] = self._format(quote_prefix=True)
+                formats["text"] = self._format(**on_top, quote_prefix=True)
             elif column.kind == "amount":
                 decimals = [None] if column.decimals_from is None else frame[column.decimals_from].unique().sort()
-                formats |= {NUMBER_FORMATS[d]: self._format(num_format=NUMBER_FORMATS[d]) for d in decimals}
+                formats |= {NUMBER_FORMATS[d]: self._format(**on_top, num_format=NUMBER_FORMATS[d]) for d in decimals}
             elif column.kind in TIME_FORMATS:
                 shown = TIME_FORMATS[column.kind]
-                formats[shown] = self._format(num_format=shown)
+                formats[shown] = self._format(**on_top, num_format=shown)
         return formats
 
     def _format(self, **properties: Any) -> Format:
@@ -236,6 +247,13 @@ class FrameWorksheet(Worksheet):
         if texts and table.frame.height:
             self.ignore_errors({"number_stored_as_text": " ".join(xl_range(top + 1, at, bottom, at) for at in texts)})
 
+    def link(self, row: int, column: int, location: str) -> None:
+        """Let a cell of the frame lead to another: `'Credits Created'!A17`. Excel takes 65,530 on a sheet."""
+        # write_url would write the cell too.
+        url = Url(f"internal:{location}")
+        url._text = location
+        self.hyperlinks[row][column] = url
+
     def _write_dimension(self) -> None:
         # XlsxWriter knows of the ordinary cells alone. It may not learn of the others: it would look for each.
         ordinary = self.dim_rowmax
@@ -282,7 +300,10 @@ class FrameWorksheet(Worksheet):
         text = [letter for letter, column in self._lettered() if column.kind == "text"]
         rows, odd = _with_text_as_xml_holds_it(rows, text)
         cells = [_cell(letter, column, self._styles, odd) for letter, column in self._lettered()]
-        row = pl.concat_str(pl.lit('<row r="'), "row", pl.lit('">'), *cells, pl.lit("</row>"), ignore_nulls=True)
+        high = [_height(letter, column) for letter, column in self._lettered() if column.wraps_at]
+        row = pl.concat_str(
+            pl.lit('<row r="'), "row", pl.lit('"'), *high, pl.lit(">"), *cells, pl.lit("</row>"), ignore_nulls=True
+        )
         # Arrow's oldest layout has a column's texts one after the other in one buffer: so they are joined already.
         xml: Buffer = rows.select(row).to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[-1]
         return xml
@@ -362,17 +383,18 @@ def _cell(letter: str, column: Column, styles: Mapping[str, int], odd: Collectio
     value = pl.col(letter)
     match column.kind:
         case "text" if letter in odd:
-            return _odd_text(letter, styles)
+            return _odd_text(letter, styles, wraps=bool(column.wraps_at))
         case "text":
-            return _element(letter, ' t="inlineStr"><is><t>', value, "</t></is></c>")
+            style = _plain("wrapped" if column.wraps_at else "plain", styles)
+            return _element(letter, f'{style} t="inlineStr"><is><t>', value, "</t></is></c>")
         case "amount":
-            style: str | pl.Expr = str(styles.get(NUMBER_FORMATS[None]))
+            number: str | pl.Expr = str(styles.get(NUMBER_FORMATS[None]))
             if column.decimals_from is not None:
                 known = {decimals: str(styles[shown]) for decimals, shown in NUMBER_FORMATS.items() if shown in styles}
-                style = pl.col(_decimals(letter)).replace_strict(known, return_dtype=pl.String)
+                number = pl.col(_decimals(letter)).replace_strict(known, return_dtype=pl.String)
             # Digit for digit, as Decimal's own text has them: a float would lose the last of eighteen.
             digits = value.cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
-            return _element(letter, ' s="', style, '"><v>', digits, "</v></c>")
+            return _element(letter, ' s="', number, '"><v>', digits, "</v></c>")
         case "datetime":
             # Whole seconds first: 23:59:59.999999 is 23:59:59 of its day, and what Excel would round is gone. The
             # quotient's shortest text is read back as the same float, which is within a microsecond.
@@ -383,15 +405,31 @@ def _cell(letter: str, column: Column, styles: Mapping[str, int], odd: Collectio
             serial = (value.cast(pl.Int32) + DAYS_FROM_1899_12_30_TO_1970).cast(pl.String)
             return _element(letter, f' s="{styles[TIME_FORMATS["date"]]}"><v>', serial, "</v></c>")
         case "boolean":
-            return _element(letter, ' t="b"><v>', value.cast(pl.UInt8).cast(pl.String), "</v></c>")
+            return _element(
+                letter, f'{_plain("plain", styles)} t="b"><v>', value.cast(pl.UInt8).cast(pl.String), "</v></c>"
+            )
         case "integer":
-            return _element(letter, "><v>", value.cast(pl.String), "</v></c>")
+            return _element(letter, f"{_plain('plain', styles)}><v>", value.cast(pl.String), "</v></c>")
 
 
-def _odd_text(letter: str, styles: Mapping[str, int]) -> pl.Expr:
+def _plain(name: str, styles: Mapping[str, int]) -> str:
+    """The style of a cell that needs none but where its sheet has sentences."""
+    return f' s="{styles[name]}"' if name in styles else ""
+
+
+def _height(letter: str, column: Column) -> pl.Expr:
+    """How high a row must be for its sentence: LibreOffice does not find out by itself."""
+    lines = (pl.col(letter).str.len_chars().fill_null(1).cast(pl.Int64) + column.wraps_at - 1) // column.wraps_at
+    points = (lines.clip(1, 20) * LINE_POINTS).cast(pl.String)
+    return pl.concat_str(pl.lit(' ht="'), points, pl.lit('" customHeight="1"'))
+
+
+def _odd_text(letter: str, styles: Mapping[str, int], *, wraps: bool) -> pl.Expr:
     """Text cells of which some need Excel's quote prefix, their spaces kept, or an escape of Excel's own."""
     text = pl.col(letter)
-    quoted = pl.when(text.str.contains(FORMULA_LIKE)).then(pl.lit(f' s="{styles["text"]}"')).otherwise(pl.lit(""))
+    prefixed = styles["wrapped text" if wraps else "text"]
+    plain = _plain("wrapped" if wraps else "plain", styles)
+    quoted = pl.when(text.str.contains(FORMULA_LIKE)).then(pl.lit(f' s="{prefixed}"')).otherwise(pl.lit(plain))
     kept = pl.when(text.str.contains(SPACE_THAT_MATTERS)).then(pl.lit(' xml:space="preserve"')).otherwise(pl.lit(""))
     text = text.str.replace_all(ESCAPE_LOOKALIKE, "_x005F_${1}")
     # XML readers would make a newline of a bare carriage return.

@@ -3,10 +3,11 @@
 What entries *mean* (which credit a redemption drew on) is not here: that is `schemas.facts`.
 """
 
-from schemas.table import Flag, Instant, Money, Table, Text, Whole, flag, instant, money, text, whole
+from schemas.table import Day, Flag, Instant, Money, Table, Text, Whole, day, flag, instant, money, text, whole
 
 OPENING_TYPES = ("opening", "created", "transferred_in")
 DRAW_TYPES = ("redeemed", "deducted", "transferred_out")
+ISSUED_AS = ("family", "student", "enrollment", "csv", "import")
 ENTRY_TYPES = (*OPENING_TYPES, *DRAW_TYPES, "refunded", "reversed", "expired", "expiry_changed")
 
 
@@ -64,6 +65,46 @@ class Members(Table):
     source_file: Text = text("Provenance: the file.")
     source_row: Whole = whole("Provenance: the row of that file.", ge=1)
     file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Batches(Table):
+    """One row per batch: the newest word on credits that were issued together."""
+
+    merchant_id: Text = text("The merchant.")
+    batch_id: Text = text("The batch's id.")
+    issued_at: Instant = instant("When it was issued.", nullable=True)
+    issued_by_name: Text = text("Who issued it: name.", nullable=True)
+    issued_by_email: Text = text("Who issued it: email.", nullable=True)
+    credit_type: Text = text("Promotional, Refund, Service Recovery, Adjustment, or the merchant's own.", nullable=True)
+    reason: Text = text("Why it was issued.", nullable=True)
+    description: Text = text("What it is called.", nullable=True)
+    issued_as: Text = text(
+        "For each what a credit was issued, or where the list came from.", nullable=True, isin=ISSUED_AS
+    )
+    declared_recipients: Whole = whole("How many recipients the source says it has.", nullable=True, ge=0)
+    declared_total: Money = money("What the source says it comes to.", nullable=True, ge=0)
+    location: Text = text("Where it belongs.", nullable=True)
+    recorded_at: Instant = instant("When this ledger learnt of it.")
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
+    file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Balances(Table):
+    """One row per balance that a source says an account held. Checked against the ledger, never booked."""
+
+    merchant_id: Text = text("The merchant.")
+    balance_id: Text = text("Member, balance type and day: unique in the merchant.")
+    member_id: Text = text("The member.")
+    balance_type: Text = text("The bucket.")
+    as_of_day: Day = day("The local day at whose start it held.")
+    as_of: Instant = instant("That day's first instant.")
+    balance: Money = money("What the source says; negative where it says overdrawn.")
+    recorded_at: Instant = instant("When this ledger learnt of it.")
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
     event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
 
 

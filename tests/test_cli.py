@@ -32,7 +32,7 @@ def test_help_answers_without_loading_anything_heavy() -> None:
 
 def test_every_command_explains_itself() -> None:
     for command in (
-        *("sample", "ingest", "report", "rejects", "balances", "history"),
+        *("sample", "ingest", "report", "rejects", "balances", "history", "batches", "flags"),
         *("rebuild", "backup", "restore", "ui"),
     ):
         done = subprocess.run([*COMMAND, command, "--help"], capture_output=True, text=True, check=True)
@@ -112,6 +112,78 @@ def test_balances_and_history_agree_with_the_movements(reported: Path) -> None:
     assert all(isinstance(row["balance"], str) for row in balances)
 
 
+def batch_ids(home: Path, *filters: str) -> list[str]:
+    return [row["batch_id"] for row in json.loads(rollforward(home, "--json", "batches", *filters).stdout)]
+
+
+ROUTE = [f"ga-batch-route-5-2026-05-{day}" for day in ("27", "13", "06")]
+
+
+def test_batches_are_found_by_date_issuer_type_status_and_words(reported: Path) -> None:
+    assert batch_ids(reported, "--search", "route 5") == ROUTE
+    assert batch_ids(reported, "--search", "ROUTE-5-2026-05-13") == ROUTE[1:2]
+    recovery = ("--merchant", "green-acres", "--credit-type", "service recovery", "--start", "2026-05-11")
+    assert batch_ids(reported, *recovery, "--end", "2026-05-27") == ROUTE[:2]
+    assert batch_ids(reported, "--issuer", "dana@", "--start", "2026-05-13", "--end", "2026-05-13") == ROUTE[1:2]
+    assert batch_ids(reported, "--status", "failed") == ["ga-batch-newsletter-2026-06"]
+    assert "ga-batch-spring-market-2026-03" in batch_ids(reported, "--status", "reversed")
+
+
+def test_a_batch_shows_its_recipients_and_exports_them(reported: Path, tmp_path: Path) -> None:
+    batch = "ga-batch-missing-items-may-9"
+    (recipient,) = json.loads(rollforward(reported, "batches", "show", batch, "--json").stdout)
+    assert (recipient["member_id"], recipient["amount"], recipient["used"]) == ("ga-m-000001", "15.0000", "9.7500")
+    done = rollforward(reported, "batches", "show", batch)
+    assert "Service Recovery - Missing Items May 9 Orders" in done.stderr
+    assert "ga-m-000001" in done.stdout
+    table, book = tmp_path / "r.csv", tmp_path / "r.xlsx"
+    rollforward(reported, "batches", "show", batch, "--csv", str(table), "--xlsx", str(book))
+    assert table.read_text().splitlines()[0].startswith("merchant_id,batch_id,member_id,email,name,amount")
+    assert book.stat().st_size > 0
+
+
+def test_flags_are_found_by_rule_severity_period_and_member(reported: Path) -> None:
+    def found(*filters: str) -> list[dict[str, str]]:
+        flags: list[dict[str, str]] = json.loads(rollforward(reported, "flags", "--json", *filters).stdout)
+        return flags
+
+    (own,) = found("--rule", "self_credit")
+    assert (own["credit_id"], own["severity"], own["period"]) == ("ga-to-self", "error", "2026-06")
+    assert found("--rule", "self_credit", "--period", "2026-05") == []
+    assert {flag["severity"] for flag in found("--severity", "warning")} == {"warning"}
+    assert {flag["member_id"] for flag in found("--member", "ga-m-000027")} == {"ga-m-000027"}
+    said = rollforward(reported, "flags", "--merchant", "green-acres", "--rule", "missing_reason")
+    assert "ga-no-reason of 7.50 USD" in said.stdout
+    assert "docs/anomalies.md" in said.stderr
+
+
+def test_errors_hold_back_the_workbook_of_the_merchant_that_blocks_on_them_and_no_other(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    merchants = "".join(
+        f'[merchants.{name}]\nname = "{name}"\ntimezone = "UTC"\ncurrency = "USD"\nblock_on_errors = {blocks}\n'
+        for name, blocks in (("acme", "true"), ("beta", "true"), ("cova", "false"))
+    )
+    (home / "merchants.toml").write_text(merchants)
+    for name, amount in (("acme", "6.00"), ("beta", "5.00"), ("cova", "6.00")):
+        folder = home / "landing" / name / "entries"
+        folder.mkdir(parents=True)
+        (folder / "june.csv").write_text(
+            "entry_id,entry_type,occurred_at,member_id,amount,reason\n"
+            f"a,created,2026-06-01,ada,5.00,Goodwill\nb,redeemed,2026-06-02,ada,{amount},\n"
+        )
+    done = rollforward(home, "report", "--month", "2026-06", status=1)
+    assert [Path(line).parts[-3] for line in done.stdout.splitlines()] == ["beta", "cova"]
+    assert "The workbook of acme, 2026-06, is held back: 1 error (block_on_errors). Redemption b" in done.stderr
+    assert "rollforward flags --merchant acme --severity error" in done.stderr
+    (error,) = json.loads(rollforward(home, "--json", "flags", "--merchant", "acme", "--severity", "error").stdout)
+    assert error["rule"] == "uncovered_draw"
+    dates = ("--start", "2026-06-01", "--end", "2026-06-30", "--as-of", "2026-06-30")
+    assert rollforward(home, "report", *dates, "--merchant", "acme", status=1).stdout == ""
+    (home / "merchants.toml").write_text(merchants.replace("true", "false"))
+    assert rollforward(home, "report", "--month", "2026-06", "--merchant", "acme").stdout.strip().endswith(".xlsx")
+
+
 def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Path) -> None:
     table, book = tmp_path / "balances.csv", tmp_path / "balances.xlsx"
     rollforward(reported, "balances", "--csv", str(table), "--xlsx", str(book))
@@ -131,6 +203,9 @@ def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Pa
         (("report", "--month", "2026-06", "--as-of", "2199-01-01"), 1, "has not come yet"),
         (("report", "--month", "2026-06", "--merchant", "nobody"), 1, 'merchant "nobody" is not declared'),
         (("history", "nobody"), 1, 'No movement of member "nobody"'),
+        (("batches", "show", "nothing"), 1, 'There is no batch "nothing"'),
+        (("batches", "--start", "May"), 2, '"May" is not a date'),
+        (("flags", "--merchant", "nobody"), 1, 'merchant "nobody" is not declared'),
         (("nonsense",), 2, "No such command"),
     ],
 )

@@ -16,8 +16,9 @@ from types import ModuleType
 import dagster as dg
 import pytest
 
+from assets import audits as audit_assets
 from assets import reports as report_assets
-from pipelines import models, shards
+from pipelines import anomalies, models, shards
 from pipelines.definitions import defs
 from pipelines.models import Model
 from pipelines.reports import names as report_tables
@@ -25,13 +26,13 @@ from schemas.table import Table, duckdb_columns
 
 PROJECT = Path(__file__).parents[1]
 CODE = ("pipelines", "assets", "schemas", "tests")
-LAYERS = ("settings", "staging", "ledger", "facts", "reports")
-READ_ALL = ("listings", "invariants")
+LAYERS = ("settings", "staging", "ledger", "facts", "reports", "audits")
+READ_ALL = ("listings", "invariants", "anomalies")
 SQL_LAYERS = tuple(sorted(folder.name for folder in (PROJECT / "sql").iterdir() if any(folder.glob("*.sql"))))
 MODELS = [model for layer in SQL_LAYERS for model in models.load_all(layer)]
 
 # Queries that only pass something on within a run, to no table that stays.
-PASSED_ON = {"ledger.entry_verdicts", "ledger.member_verdicts", "facts.stale_members"}
+PASSED_ON = {f"ledger.{one}_verdicts" for one in ("entry", "member", "batch", "balance")} | {"facts.stale_members"}
 # Tables that the machinery keeps for itself: nobody builds upon them, so they are no assets.
 OWN_BOOKS = {"ledger.published", "ledger.landing", "ledger.readings", "facts.replayed"}
 
@@ -75,19 +76,20 @@ def test_every_table_is_an_asset_of_its_name_but_for_the_machinerys_own() -> Non
 
 def test_every_sql_file_of_these_layers_has_the_name_of_its_table() -> None:
     tables = {name for name, _ in schema_classes()}
-    files = {model.name for model in MODELS if model.name.partition(".")[0] in ("ledger", "facts", "reports")}
+    files = {model.name for model in MODELS if model.name.partition(".")[0] in ("ledger", "facts", "reports", "audits")}
     assert files - tables == PASSED_ON
-    assert {name for name in tables if name.startswith("reports.")} <= files
+    assert {name for name in tables if name.startswith(("reports.", "audits."))} <= files
 
 
 def test_every_report_asset_is_a_variable_of_its_name() -> None:
     for name in report_tables():
-        asset = getattr(report_assets, name.removeprefix("reports."))
+        layer, _, table = name.partition(".")
+        asset = getattr({"reports": report_assets, "audits": audit_assets}[layer], table)
         assert asset.key == dg.AssetKey(name.split(".")), name
 
 
 def test_a_table_is_where_its_layer_is_in_every_test_module_too() -> None:
-    for layer in ("facts", "reports"):
+    for layer in ("facts", "reports", "audits"):
         assert (PROJECT / "tests" / f"test_{layer}.py").is_file(), layer
 
 
@@ -123,10 +125,10 @@ def test_a_sql_file_reads_only_its_own_layer_and_those_to_its_left(model: Model)
 
 def test_each_report_table_reads_only_tables_that_there_are() -> None:
     known = {name for name, _ in schema_classes()} | {
-        f"settings.{t}" for t in ("merchants", "balance_types", "periods", "published")
+        f"settings.{t}" for t in ("merchants", "balance_types", "periods", "thresholds", "published")
     }
     for model in MODELS:
-        if model.name.startswith("reports."):
+        if model.name.startswith(("reports.", "audits.", "anomalies.")):
             assert set(model.reads) <= known, model.name
 
 
@@ -304,7 +306,9 @@ def test_a_table_shows_its_columns_with_their_meaning_and_has_a_blocking_check_o
 def test_lineage_is_read_from_the_sql() -> None:
     for name in report_tables():
         parents = {".".join(parent.path) for parent in GRAPH.get(dg.AssetKey(name.split("."))).parent_keys}
-        assert parents == {table for table in models.load(name).reads if not table.startswith("settings.")}, name
+        # Nobody builds upon ledger.published; and what the flags read is what their rules read.
+        read = {*models.load(name).reads, *(anomalies.reads() if name == "audits.anomaly_flags" else ())}
+        assert parents == {table for table in read if not table.startswith("settings.")} - OWN_BOOKS, name
 
 
 def test_every_fault_of_the_matrix_has_its_test_and_every_test_its_fault() -> None:

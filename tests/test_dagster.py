@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines import runs
+from pipelines import anomalies, runs
 from pipelines.definitions import defs
 from pipelines.resources import Voice
 from pipelines.sample import write_sample
@@ -57,7 +57,7 @@ def test_two_months_of_all_merchants_are_one_run(told: dict[str, Any], instance:
 
 def test_each_table_shows_its_rows_and_the_first_of_them(told: dict[str, Any]) -> None:
     for name, metadata in told.items():
-        if name.startswith(("reports/", "facts/")):
+        if name.startswith(("reports/", "facts/", "audits/")):
             assert metadata["dagster/row_count"] >= 0
             assert metadata["preview"].startswith(("| ", "No rows."))
     assert told["reports/credits_created"]["total_USD"] > 0
@@ -68,9 +68,10 @@ def test_every_schema_and_invariant_is_a_check_that_was_held(told: object, insta
     keys = [key for node in defs.resolve_asset_graph().asset_nodes for key in node.check_keys]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     assert len(keys) > 20
-    # Of the sample's last months nothing is published.
-    assert {key for key, record in latest.items() if record.status.value != "SUCCEEDED"} == {
-        dg.AssetCheckKey(WORKBOOK, "months_are_published")
+    # Of the sample's last months nothing is published, and its stories have errors.
+    assert {key.name for key, record in latest.items() if record.status.value != "SUCCEEDED"} == {
+        "months_are_published",
+        "no_errors",
     }
     assert set(latest) == set(keys)
 
@@ -78,13 +79,13 @@ def test_every_schema_and_invariant_is_a_check_that_was_held(told: object, insta
 def test_checks_that_hold_a_workbook_back_are_blocking_and_every_check_says_what_to_do(told: object) -> None:
     for key in defs.resolve_asset_graph().asset_check_keys:
         check = defs.resolve_asset_graph().get(key)
-        assert check.blocking is (key.name not in ("months_are_published", "months_are_complete")), key
+        assert check.blocking is (key.name not in ("months_are_published", "months_are_complete", "no_errors")), key
         assert "hat to do" in (check.description or "") or "eport it" in (check.description or ""), key
 
 
 def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> None:
     assert set(run(home, "ingest")) == {
-        *(f"ledger/{name}" for name in ("files", "entries", "members", "rejected_rows")),
+        *(f"ledger/{name}" for name in ("files", "entries", "members", "batches", "balances", "rejected_rows")),
         *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
     }
 
@@ -106,6 +107,36 @@ def test_the_launchpad_explains_every_field() -> None:
     op = fields["ops"].config_type.fields["report_free_dates"].config_type.fields["config"].config_type.fields
     for name, field in {**resource, **op}.items():
         assert field.description, name
+
+
+def test_counts_by_rule_and_severity_are_numbers_of_each_month(told: object, instance: dg.DagsterInstance) -> None:
+    key = dg.AssetKey(["audits", "anomaly_flags"])
+    plotted: dict[str | None, dict[str, Any]] = {}
+    for record in instance.fetch_materializations(key, limit=10).records:
+        materialization = record.asset_materialization
+        assert materialization is not None
+        plotted[materialization.partition] = {name: said.value for name, said in materialization.metadata.items()}
+    assert set(plotted) == set(MAY_AND_JUNE)
+    may, june = (plotted[month] for month in MAY_AND_JUNE)
+    assert (may["rule_self_credit"], june["rule_self_credit"]) == (0, 1)
+    assert june["severity_error"] == sum(
+        june[f"rule_{rule.name}"] for rule in anomalies.rules() if rule.severity == "error"
+    )
+    assert "| self_credit | error | 1 |" in june["flags_by_rule"]
+    assert "green-acres" in june["flags"]
+
+
+def test_a_batch_can_be_looked_at_without_its_workbook(home: Home, told: dict[str, Any]) -> None:
+    assert "| ga-batch-summer-sale-2026-06 |" in told["audits/credits_batches"]["batches"]
+    batch = {"view_batch": {"config": {"batch_id": "ga-batch-missing-items-may-9", "home": str(home.path)}}}
+    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
+    with runs.instance_of(home) as opened:
+        result = defs.resolve_job_def("batch_details").execute_in_process(
+            instance=opened, run_config={"ops": batch, "loggers": quiet}
+        )
+    (seen,) = result.asset_observations_for_node("view_batch")
+    assert seen.metadata["recipient_count"].value == 1
+    assert "| ga-m-000001 |" in str(seen.metadata["recipients"].value)
 
 
 def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import settings
-from pipelines.settings import HOME_VARIABLE, Home, Merchant, SettingsError, find_home, read_merchants
+from pipelines.settings import HOME_VARIABLE, Anomalies, Home, Merchant, SettingsError, find_home, read_merchants
 
 ACME = """\
 [merchants.acme]
@@ -60,7 +60,7 @@ def test_a_merchant_has_defaults_for_all_but_name_timezone_and_currency(home: Ho
         "block_on_errors": False,
         "shard": "main",
         "balance_types": {},
-        "anomalies": {},
+        "anomalies": Anomalies().model_dump(),
     }
     assert acme.units == {"default": ("USD", 2)}
 
@@ -88,7 +88,10 @@ winston = { unit = "TKN", decimals = 0 }
 gift    = { unit = "USD" }
 travel  = { unit = "EUR" }
 [merchants.acme.anomalies]
-robust_z = 3.5
+business_hours = "09:30-24:00"
+business_days = ["tue", "sun"]
+robust_z = 4
+systemic_batches = 2
 [merchants.bolt]
 name = "Bolt"
 timezone = "Asia/Tokyo"
@@ -99,7 +102,12 @@ currency = "JPY"
     assert (acme.reversal_limit, acme.approval_limit) == (Decimal("50000.00"), Decimal(100))
     assert (acme.ignore_columns, acme.encoding, acme.shard) == (("till", "shift"), "cp1252", "east")
     assert acme.units == {"default": ("USD", 2), "winston": ("TKN", 0), "gift": ("USD", 2), "travel": ("EUR", 2)}
+    thresholds = acme.anomalies
+    assert (thresholds.opens_minute, thresholds.closes_minute) == (570, 1440)
+    assert (thresholds.business_days, thresholds.robust_z) == (("tue", "sun"), Decimal(4))
+    assert (thresholds.systemic_batches, thresholds.recovery_budget) == (2, Decimal(5000))
     assert bolt.units == {"default": ("JPY", 0)}
+    assert bolt.anomalies == Anomalies()
 
 
 def test_the_default_balance_type_can_be_a_token(home: Home) -> None:
@@ -131,6 +139,15 @@ def test_a_byte_order_mark_of_a_windows_editor_is_no_mistake(home: Home) -> None
         ('encoding = "utf-9"', 'key "encoding": "utf-9" is not an encoding that Python knows; write it like "cp1252"'),
         ('encoding = "base64"', 'key "encoding": "base64" is not an encoding that Python knows'),
         ('encoding = ""', 'key "encoding": "" is not an encoding that Python knows'),
+        ("anomalies = { robust = 3 }", 'key "anomalies.robust" is unknown (did you mean "robust_z"?)'),
+        (
+            'anomalies = { business_hours = "20:00-07:00" }',
+            'key "anomalies.business_hours": "20:00-07:00" are no hours',
+        ),
+        ('anomalies = { business_hours = "7-20" }', 'key "anomalies.business_hours": "7-20" are no hours; write'),
+        ('anomalies = { business_days = ["monday"] }', 'key "anomalies.business_days.0": "monday" should be'),
+        ("anomalies = { split_days = 0 }", 'key "anomalies.split_days": 0 should be greater than or equal to 1'),
+        ("anomalies = 3", 'key "anomalies": 3 should be a table'),
         ('label = ""', 'key "label": "" must be text without space around it, on one line'),
         ('shard = "../east"', 'key "shard": "../east" may only have letters, digits, - and _, 63 at most'),
         ('shard = "main-read"', 'key "shard": "main-read" may not end in -read'),

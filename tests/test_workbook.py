@@ -28,9 +28,10 @@ from openpyxl.utils.escape import unescape
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
-from pipelines import workbook
+from pipelines import audit_sheets, workbook
 from pipelines.settings import BalanceType
 from pipelines.workbook import Contents
+from tests.audited import audit, store
 from tests.conftest import Golden
 from tests.ledgers import merchant
 from tests.office import convert, stale_formulas
@@ -118,7 +119,8 @@ def cell_of(sheet: Worksheet, row: int, column: str) -> Cell:
 
 
 def test_the_seeds_six_sheets_come_first_in_its_order_and_ours_behind(green_acres: Path, book: Workbook) -> None:
-    expected = [*SEED, SUMMARY, "Credit Adjustments", "Checks", "About"]
+    audits = ["Credits Batches", "Batch Recipients", "Anomaly Flags"]
+    expected = [*SEED, SUMMARY, "Credit Adjustments", *audits, "Checks", "About"]
     assert book.sheetnames == expected
     assert python_calamine.load_workbook(str(green_acres)).sheet_names == expected
 
@@ -263,7 +265,8 @@ def test_hostile_text_is_the_same_text_in_every_text_column_and_never_a_formula(
     assert set(HOSTILE) <= seen
     for sheet in book.worksheets:
         for found in (cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f"):
-            assert re.match(r"=(ROUND\(|IF\(|'Summary Statistics'!|'Checks'!)", str(found.value)), found.coordinate
+            ours = ("=ROUND(", "=IF(", "=COUNTA(", '="Errors "&', "='Summary Statistics'!", "='Checks'!")
+            assert str(found.value).startswith(ours), found.coordinate
 
 
 def test_text_from_people_in_the_summary_stays_text_on_one_line(tmp_path: Path) -> None:
@@ -355,7 +358,7 @@ def test_an_interim_report_says_so(tmp_path: Path) -> None:
         ),
     ):
         (built,) = build(ledger, period)
-        assert openpyxl.load_workbook(written(built.contents, tmp_path))[SUMMARY]["A15"].value == note
+        assert openpyxl.load_workbook(written(built.contents, tmp_path))[SUMMARY]["A16"].value == note
 
 
 def test_there_are_two_native_charts(green_acres: Path) -> None:
@@ -379,6 +382,112 @@ def test_amounts_too_long_for_an_ordinary_column_widen_it(tmp_path: Path) -> Non
     assert sheet.column_dimensions["B"].width > len("99,999,999,999,999.99")
     (row,) = [row for row in range(30, 60) if sheet.cell(row, 1).value == "Closing balance"]
     assert str(sheet.cell(row, 2).value).startswith("=ROUND(SUM(")
+
+
+# Batches and flags
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A month with two batches, one declared otherwise, and a draw that nothing covers."""
+    june = audit(
+        """
+        entry_id  entry_type  occurred_at       member_id  amount  batch_id  credit_type  reason
+        s1        created     2026-06-01T09:00  ada        10.00   sale      Promotional  Promotion
+        s2        created     2026-06-01T09:00  bob        10.00   sale      Promotional  Promotion
+        r1        created     2026-06-02T09:00  ada         5.00   route     Refund       Late
+        c1        created     2026-06-03T09:00  cy          1.25             Refund       Late
+        order     redeemed    2026-06-05T12:00  cy          2.00
+    """,
+        members="member_id  email\nada        a@a.ex\nbob        b@b.ex\ncy         c@c.ex",
+        batches="batch_id  declared_recipients\nsale      3",
+    )
+    return written(june.contents, tmp_path_factory.mktemp("audited"))
+
+
+def test_the_batches_stand_below_their_panel_under_the_seeds_columns(audited: Path) -> None:
+    sheet = openpyxl.load_workbook(audited, data_only=True)["Credits Batches"]
+    labels = {sheet.cell(row, 1).value: row for row in range(sheet.max_row, 0, -1)}
+    top = labels["Batch ID"]
+    assert [cell.value for cell in sheet[top]][:9] == [
+        "Batch ID", "Issue Date", "Issued By", "Credit Type", "Reason", "Recipient Count", "Amount Per Customer",
+        "Total Amount", "Status",
+    ]  # fmt: skip
+    rows = {row[0]: row for row in sheet.iter_rows(min_row=top + 1, values_only=True)}
+    assert (rows["sale"][5:9], rows["route"][5:9]) == ((2, 10, 20, "Active"), (1, 5, 5, "Active"))
+    panel = {label: sheet.cell(row, 2).value for label, row in labels.items() if label and row < top}
+    assert panel["Batches issued in the period"] == "USD"
+    assert (panel["Total credits issued"], panel["Total customers affected"]) == (25, 2)
+    assert panel["Average credit amount"] == 8.33
+    assert (panel["Promotional"], panel["Refund"], panel["Total"]) == (20, 5, 26.25)
+    assert sheet.auto_filter.ref == f"A{top}:AF{top + 2}"
+
+
+def test_the_panels_totals_are_formulas_over_the_batches_below(audited: Path) -> None:
+    sheet = openpyxl.load_workbook(audited)["Credits Batches"]
+    labels = {sheet.cell(row, 1).value: row for row in range(1, sheet.max_row + 1)}
+    issued = str(sheet.cell(labels["Total credits issued"], 2).value)
+    assert issued.startswith("=ROUND(SUMIFS('Credits Batches'!$H$")
+    assert ",B$1," in issued
+    assert str(sheet.cell(labels["Total"], 2).value).startswith("=ROUND(SUM(B")
+
+
+def test_flags_lead_to_the_rows_that_are_their_evidence(audited: Path) -> None:
+    book = openpyxl.load_workbook(audited)
+    flags = book["Anomaly Flags"]
+    names = header(flags)
+    assert names[:4] == ("rule", "severity", "explanation", "evidence")
+    seen = {}
+    for row in range(2, flags.max_row + 1):
+        rule, evidence = flags.cell(row, 1).value, flags.cell(row, 4)
+        assert evidence.hyperlink is not None, rule
+        sheet, _, cell = str(evidence.hyperlink.location).partition("!")
+        seen[rule] = book[sheet.strip("'")][cell].value
+        assert str(evidence.value) == f"{sheet.strip(chr(39))}, row {cell[1:]}"
+    assert seen == {"batch_count_mismatch": "sale", "uncovered_draw": "order.1"}
+    rules = [rule for cells in flags.conditional_formatting for rule in cells.rules]
+    assert [rule.formula for rule in rules if rule.formula][:3] == [['"error"'], ['"warning"'], ['"info"']]
+
+
+def test_links_lead_to_the_right_sheet_where_the_evidence_continues_on_a_second_one(tmp_path: Path) -> None:
+    entries = "entry_id  entry_type  occurred_at       amount\n" + "\n".join(
+        f"c{place}        created     2026-06-0{place}T12:00  {place}.00" for place in range(1, 6)
+    )
+    book = openpyxl.load_workbook(written(audit(entries).contents, tmp_path, rows_per_sheet=2))
+    links = []
+    for name in [name for name in book.sheetnames if name.startswith("Anomaly Flags")]:
+        for row in range(2, book[name].max_row + 1):
+            evidence = book[name].cell(row, 4)
+            if book[name].cell(row, 1).value == "missing_reason":
+                assert evidence.hyperlink is not None
+                links.append(evidence.hyperlink.location)
+    assert sorted(map(str, links)) == [
+        "'Credits Created (2)'!A2", "'Credits Created (2)'!A3", "'Credits Created (3)'!A2", "'Credits Created'!A2",
+        "'Credits Created'!A3",
+    ]  # fmt: skip
+
+
+def test_no_more_links_than_excel_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_sheets, "MOST_LINKS", 1)
+    entries = "entry_id  entry_type  occurred_at       amount\na         created     2026-06-01T12:00  1.00"
+    flags = openpyxl.load_workbook(
+        written(audit(f"{entries}\n{entries.splitlines()[1].replace('a', 'b', 1)}").contents, tmp_path)
+    )
+    cells = [flags["Anomaly Flags"].cell(row, 4) for row in (2, 3)]
+    assert [cell.hyperlink is not None for cell in cells] == [True, False]
+    assert all(str(cell.value).startswith("Credits Created, row") for cell in cells)
+
+
+def test_the_summary_says_how_many_flags_there_are_and_whether_something_is_missing(tmp_path: Path) -> None:
+    june = audit(
+        "entry_id  entry_type  occurred_at       amount\nb         redeemed    2026-06-01T12:00  1.00",
+        store(complete_through="entries"),
+    )
+    path = written(june.contents, tmp_path)
+    summary = openpyxl.load_workbook(path, data_only=True)[SUMMARY]
+    assert (summary["A15"].value, summary["B15"].value) == ("Anomaly Flags", "Errors 2, warnings 1, info 0")
+    assert str(summary["A16"].value).startswith("Incomplete: the newest of the entries is of 2026-06-01")
+    assert str(openpyxl.load_workbook(path)[SUMMARY]["B15"].value).startswith('="Errors "&(COUNTIF(')
 
 
 # Long sheets
@@ -414,7 +523,8 @@ def test_one_cell_says_whether_everything_ties(book: Workbook, cached: Workbook)
     checks = cached["Checks"]
     assert (checks["A1"].value, checks["B1"].value, cached[SUMMARY]["B14"].value) == ("All checks", "OK", "OK")
     rows = list(checks.iter_rows(min_row=4, values_only=True))
-    assert len(rows) == reported("green-acres").contents["checks"].height
+    contents = reported("green-acres").contents
+    assert len(rows) == contents["checks"].height + contents.tables["audits.checks"].height
     assert {row[6] for row in rows} == {"OK"}
     assert {row[5] for row in rows} == {0}
     last = 3 + len(rows)

@@ -6,7 +6,10 @@ with broken as (
     split_part(verdicts.problem, ':', 2) as reason,
     -- What is null is left out, and so is the row's number.
     json_merge_patch(json_merge_patch('{}', to_json(raw)), '{"source_row": null}') as row,
-    json_merge_patch('{}', to_json(raw)) ->> $id_column as row_id
+    -- Where several columns make up the id, a blank balance type is the default one.
+    nullif(array_to_string(list_transform($id_columns, lambda name: coalesce(
+      json_merge_patch('{}', to_json(raw)) ->> name, if(name = 'balance_type', 'default', null)
+    )), ' '), '') as row_id
   from staging.verdicts as verdicts
   join staging.raw as raw using (source_row)
   where verdicts.verdict = 'rejected'
@@ -60,6 +63,7 @@ select
     when 'unknown_balance_type' then
       said || ' is not declared for this merchant in merchants.toml. Once it is, the next ingest takes the row.'
     when 'not_an_amount' then format('{} is not an amount; write it like {}.', said, if($decimal_comma, '1234,50', '1234.50'))
+    when 'negative_total' then said || ' is less than nothing.'
     when 'negative' then said || ' has a sign; the entry type says which way it counts.'
     when 'too_large' then said || ' has more than 14 digits before the decimal point.'
     when 'not_positive' then said || ' is nothing; it must be more than 0.'
@@ -73,6 +77,11 @@ select
     when 'not_a_whole_number' then said || ' is not a whole number of at most 9 digits.'
     when 'unknown_system' then said || ' is neither balance_credit nor legacy_credit.'
     when 'not_true_or_false' then said || ' is neither true nor false.'
+    when 'not_a_date' then said || ' is not a date; write it like 2026-06-30.'
+    when 'unknown_issued_as' then said || ' is none of family, student, enrollment, csv, import.'
+    when 'balance_changed' then
+      said || ' is not what this account was said to hold on that day before, and the ledger does not follow changes.'
+      ' If it is right, say what the account held on a later day.'
     when 'entry_changed' then
       said || ' came before with other content, and the ledger does not follow changes. Send a change as a new entry.'
     when 'duplicate_credit_id' then

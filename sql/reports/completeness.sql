@@ -6,6 +6,10 @@ with reached as (
   select merchant_id, 'entries' as dataset, max(occurred_at) as reached_at
   from ledger.entries
   group by merchant_id
+  union all
+  select merchant_id, 'balances', max(as_of)
+  from ledger.balances
+  group by merchant_id
 )
 
 select

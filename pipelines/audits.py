@@ -1,0 +1,151 @@
+"""What runs and people are told of batches and flags: a month's counts and tables in Dagster, and what is held back.
+
+What is found is in sql/audits and sql/anomalies; how it stands in a workbook, in `pipelines.audit_sheets`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from pipelines import anomalies
+from pipelines.periods import Period
+from pipelines.resources import Session
+from pipelines.tables import Check, asset_key, markdown_table
+from pipelines.workbook import Contents
+from schemas.audits import SEVERITIES
+
+FLAGS = asset_key("audits.anomaly_flags")
+SHOWN_FLAGS, SHOWN_BATCHES, SHOWN_RECIPIENTS = 50, 100, 10
+SAID_ERRORS = 3
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A workbook that was not published because its merchant blocks on errors."""
+
+    period: Period
+    errors: int
+    first: Sequence[str]
+
+    def __str__(self) -> str:
+        more = f" And {self.errors - len(self.first):,} more." if self.errors > len(self.first) else ""
+        return (
+            f"The workbook of {self.period.merchant.id}, {self.period.name}, is held back: {self.errors:,}"
+            f" {'error' if self.errors == 1 else 'errors'} (block_on_errors). {' '.join(self.first)}{more}"
+            f" Correct them at the source, or set block_on_errors = false, and run the report again; to see them:"
+            f" rollforward flags --merchant {self.period.merchant.id} --severity error"
+        )
+
+
+def held_back(contents: Contents) -> HeldBack | None:
+    """Why the workbook is held back; None where it may be published."""
+    if not contents.period.merchant.block_on_errors:
+        return None
+    errors = contents.tables["audits.anomaly_flags"].filter(pl.col("severity") == "error")["explanation"].to_list()
+    return HeldBack(contents.period, len(errors), errors[:SAID_ERRORS]) if errors else None
+
+
+def flags_of_month(session: Session, month: str) -> dict[str, Any]:
+    """How many flags there are by severity and by rule, as numbers that can be plotted, and the first of them."""
+    flags = _rows(session, "audits.anomaly_flags", month)
+    severities, rules = flags["severity"], flags["rule"]
+    counts = {f"severity_{severity}": int((severities == severity).sum()) for severity in SEVERITIES}
+    counts |= {f"rule_{rule.name}": int((rules == rule.name).sum()) for rule in anomalies.rules()}
+    shown = ("merchant_id", "severity", "rule", "explanation", "member_id", "credit_id", "batch_id", "entry_ids")
+    by_rule = flags.group_by("rule", "severity").agg(flags=pl.len()).sort("flags", "rule", descending=[True, False])
+    return {
+        **counts,
+        "flags_by_rule": _markdown(by_rule, by_rule.columns, by_rule.height),
+        "flags": _markdown(flags, shown, SHOWN_FLAGS),
+    }
+
+
+def batches_of_month(session: Session, month: str) -> dict[str, Any]:
+    """The batches as a table, and their numbers."""
+    batches = _rows(session, "audits.credits_batches", month)
+    shown = (
+        *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),
+        *("recipient_count", "amount_per_customer", "total_amount", "unit", "status", "remaining", "reversible"),
+    )
+    return {
+        "batches": _markdown(batches, shown, SHOWN_BATCHES),
+        "batches_listed": batches.height,
+        "batches_issued": int(batches["issued_in_period"].sum()),
+        "view_details": "Of one batch: launch the job batch_details, or `rollforward batches show ID`.",
+    }
+
+
+def recipients_of_month(session: Session, month: str) -> dict[str, Any]:
+    """View Details: the first recipients of each batch."""
+    recipients = _rows(session, "audits.batch_recipients", month)
+    first = recipients.group_by("merchant_id", "batch_id", maintain_order=True).head(SHOWN_RECIPIENTS)
+    shown = ("merchant_id", "batch_id", "member_id", "email", "name", "amount", "used", "reversed", "remaining", "unit")
+    return {
+        "recipients": _markdown(first, shown, SHOWN_BATCHES * SHOWN_RECIPIENTS),
+        "view_details": "All of one batch: launch the job batch_details, or `rollforward batches show ID`.",
+    }
+
+
+def _no_errors(session: Session) -> dg.AssetCheckResult:
+    """Warns of error flags; of merchants that block on errors it is an error, since their workbooks are held back."""
+    flags = pl.concat(
+        [
+            shard.connection.execute(
+                "select * from audits.anomaly_flags semi join settings.periods using (merchant_id, period)"
+                " where severity = 'error' order by merchant_id, period, position"
+            ).pl()
+            for shard in session.shards
+        ]
+    )
+    held = [one for one in {*flags["merchant_id"]} if session.merchants[one].block_on_errors]
+    shown = ("merchant_id", "period", "rule", "explanation")
+    return dg.AssetCheckResult(
+        passed=flags.is_empty(),
+        check_name=NO_ERRORS.spec.name,
+        asset_key=FLAGS,
+        severity=dg.AssetCheckSeverity.ERROR if held else dg.AssetCheckSeverity.WARN,
+        description=f"{flags.height:,} flags are errors"
+        + (f"; workbooks held back: {', '.join(sorted(held))}" if held else ""),
+        metadata={"errors": flags.height, "flags": _markdown(flags, shown, SHOWN_FLAGS)},
+    )
+
+
+NO_ERRORS = Check(
+    dg.AssetCheckSpec(
+        "no_errors",
+        asset=FLAGS,
+        blocking=False,
+        description="No flag is an error: no wrong data, no control that failed. It warns; where a merchant has"
+        " block_on_errors, that merchant's workbook is held back, and no other. What to do: docs/anomalies.md says"
+        " it of each rule.",
+    ),
+    _no_errors,
+)
+
+
+def _rows(session: Session, name: str, month: str) -> pl.DataFrame:
+    """What a table holds of a month, of all merchants."""
+    names = [
+        (shard, [period.name for period in session.periods_of(shard) if period.first_day.isoformat() == month])
+        for shard in session.shards
+    ]
+    return pl.concat(
+        [
+            shard.connection.execute(
+                f"select * from {name} semi join settings.periods using (merchant_id, period)"  # noqa: S608 - our own
+                " where list_contains($1, period) order by merchant_id, position",
+                [told],
+            ).pl()
+            for shard, told in names
+        ]
+    )
+
+
+def _markdown(rows: pl.DataFrame, columns: Sequence[str], most: int) -> dg.MarkdownMetadataValue:
+    if rows.is_empty():
+        return dg.MetadataValue.md("None.")
+    more = f"\n\n… and {rows.height - most:,} more." if rows.height > most else ""
+    return dg.MetadataValue.md(markdown_table(columns, rows.select(columns).head(most).rows()) + more)

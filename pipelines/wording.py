@@ -1,0 +1,35 @@
+"""How amounts, counts and people are worded in SQL, as macros: what explanations in sql/audits and sql/anomalies share.
+
+Only wording: what is said, and of what, stands in the queries.
+"""
+
+import duckdb
+
+# What a list of ids shows before it only says how many more there are.
+SHOWN_IDS = 20
+
+_MACROS = {
+    # 1,234.50, with the unit's decimals and no more.
+    "shown(amount, decimals)": """
+        if(amount < 0, '-', '') || format('{:,}', trunc(abs(amount))::hugeint)
+        || if(decimals = 0, '', '.' || left(rpad(
+             split_part(abs(amount)::decimal(38, 4)::varchar, '.', 2), 4, '0'), decimals::integer))""",
+    "shown_with_unit(amount, decimals, unit)": "shown(amount, decimals) || ' ' || unit",
+    "counted(count, one, many)": "format('{:,}', count::bigint) || ' ' || if(count = 1, one, many)",
+    # A ratio of two amounts, in percent, to the tenth.
+    "percent(part, whole)": """
+        rtrim(rtrim(round(100 * part::double / whole::double, 1)::decimal(18, 1)::varchar, '0'), '.') || ' %'""",
+    "said(text)": "'\"' || if(length(text) > 80, left(text, 79) || '…', text) || '\"'",
+    # Who created something, by which one person is told from another: the email, or the name where there is none.
+    "person(creator)": "lower(trim(coalesce(nullif(regexp_extract(creator, '<([^<>]*)>$', 1), ''), creator)))",
+    "ids(list_of_ids)": f"""
+        array_to_string(list_sort(list_of_ids)[1:{SHOWN_IDS}], '; ')
+        || if(len(list_of_ids) > {SHOWN_IDS}, ' … and ' || format('{{:,}}', len(list_of_ids) - {SHOWN_IDS}) || ' more',
+              '')""",
+}
+
+
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the macros known to `connection`."""
+    for signature, meaning in _MACROS.items():
+        connection.execute(f"create or replace temp macro {signature} as {meaning}")

@@ -1,0 +1,44 @@
+-- Credits of the amount and reason of another that the member got within a day: one row per credit.
+--
+-- severity: warning
+-- version: 1
+-- thresholds: duplicate_credit_hours = 24
+-- means: A member got the same amount for the same reason twice within so many hours, and not in one batch.
+-- do: Look whether two people saw to the same complaint; if so, deduct the later credit.
+with pairs as (
+  select
+    *,
+    lag(credit_id) over alike as other_credit_id,
+    lag(entry_id) over alike as other_entry_id,
+    lag(opened_at) over alike as other_opened_at,
+    lag(batch_id) over alike as other_batch_id,
+    lag(creator) over alike as other_creator
+  from facts.credits
+  where entry_type = 'created'
+  window alike as (
+    partition by merchant_id, member_id, unit, amount, reason order by opened_at, credit_id
+  )
+)
+
+select
+  period.merchant_id,
+  period.period,
+  pairs.member_id,
+  pairs.credit_id,
+  pairs.batch_id,
+  [pairs.entry_id, pairs.other_entry_id] as entry_ids,
+  pairs.unit,
+  pairs.amount::decimal(38, 4) as amount_at_risk,
+  'Member ' || pairs.member_id || ' was credited ' || shown_with_unit(pairs.amount, pairs.decimals, pairs.unit)
+  || coalesce(' for ' || said(pairs.reason), '') || ' on ' || strftime(as_local(opened_at, period.timezone), '%Y-%m-%d %H:%M')
+  || coalesce(' by ' || creator, '') || ', and the same on '
+  || strftime(as_local(other_opened_at, period.timezone), '%Y-%m-%d %H:%M') || coalesce(' by ' || other_creator, '') || '.'
+    as explanation
+from settings.periods as period
+join settings.thresholds as limits using (merchant_id)
+join pairs
+  on pairs.merchant_id = period.merchant_id
+  and pairs.opened_at >= period.starts_at
+  and pairs.opened_at < period.cutoff
+  and pairs.opened_at <= pairs.other_opened_at + to_hours(limits.duplicate_credit_hours::integer)
+where pairs.batch_id is distinct from pairs.other_batch_id or pairs.batch_id is null

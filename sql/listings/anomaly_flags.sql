@@ -1,0 +1,26 @@
+-- Flags of the periods that have been reported, as they were then: one row per flag.
+select
+  merchant_id,
+  period,
+  rule,
+  severity,
+  explanation,
+  unit,
+  amount_at_risk,
+  observed,
+  threshold,
+  member_id,
+  credit_id,
+  batch_id,
+  entry_ids,
+  evidence_sheet,
+  rule_version
+from audits.anomaly_flags
+where list_contains($merchants, merchant_id)
+  and ($period::varchar is null or period = $period or starts_with(period, $period || '@'))
+  and ($rule::varchar is null or rule = $rule)
+  and ($severity::varchar is null or severity = $severity)
+  and ($member::varchar is null or member_id = $member)
+  and ($batch::varchar is null or contains(batch_id, $batch))
+  and ($min_amount::varchar is null or amount_at_risk >= try_cast($min_amount as decimal(18, 4)))
+order by merchant_id, period, position

@@ -1,0 +1,632 @@
+"""Anomaly rules: each fires in a small ledger where it should, and not on its nearest neighbours."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import anomalies, models
+from pipelines.anomalies import Rule
+from pipelines.models import ModelError
+from pipelines.settings import Anomalies, BalanceType
+from tests.audited import audit, audited_ledger, flags, store, table
+from tests.ledgers import Ledger
+from tests.reported import build, month
+from tests.tables import assert_rows
+
+ANN, BOB = "Ann Lee", "Bob Ray"
+CREATED: dict[str, Any] = {"entry_type": "created", "reason": "Goodwill"}
+
+
+def credit(entry_id: str, at: str = "2026-06-10T12:00", amount: str = "10.00", **more: Any) -> dict[str, Any]:
+    """A credit of June, for a reason."""
+    return {**CREATED, "entry_id": entry_id, "occurred_at": at, "amount": amount, **more}
+
+
+def by(name: str, **more: Any) -> dict[str, Any]:
+    return {"creator_name": name, "creator_email": f"{name.split(maxsplit=1)[0].lower()}@acme.example", **more}
+
+
+# ---- What the header of a rule says
+
+
+def test_each_rule_says_what_it_means_and_what_to_do() -> None:
+    assert len(anomalies.rules()) == 36
+    for rule in anomalies.rules():
+        assert rule.means.endswith("."), rule.name
+        assert rule.do.endswith((".", "?")), rule.name
+        assert rule.version >= 1
+
+
+def test_the_severities_are_those_agreed_on() -> None:
+    severities = {rule.name: rule.severity for rule in anomalies.rules()}
+    assert {name for name, severity in severities.items() if severity == "info"} == {"employee_credit", "off_hours"}
+    for error in ("uncovered_draw", "entry_changed", "balance_mismatch", "self_credit", "batch_count_mismatch",
+                  "batch_total_mismatch", "zero_recipient_batch", "duplicate_batch", "reversal_outside_window",
+                  "unapproved_over_limit", "source_incomplete"):  # fmt: skip
+        assert severities[error] == "error", error
+    for warning in ("refund_after_reversal", "late_entry", "unknown_member", "missing_reason", "duplicate_credit",
+                    "batch_repeats_recipient", "reversal_after_use"):  # fmt: skip
+        assert severities[warning] == "warning", warning
+
+
+def test_the_thresholds_that_headers_name_are_those_of_the_settings_with_their_defaults() -> None:
+    defaults = Anomalies().model_dump()
+    named = set()
+    for rule in anomalies.rules():
+        for name, said in rule.thresholds:
+            default = defaults[name]
+            told = (
+                str(list(default)).replace("'", '"') if isinstance(default, tuple)
+                else f'"{default}"' if isinstance(default, str) else str(default)
+            )  # fmt: skip
+            assert said == told, f"{rule.name}: {name}"
+            named.add(name)
+    assert named == set(defaults)
+
+
+def test_the_document_is_what_the_headers_say() -> None:
+    written = anomalies.DOCUMENT.read_text(encoding="utf-8")
+    assert written == anomalies.document(), "run `python -m pipelines.anomalies`"
+
+
+def test_a_header_that_lacks_something_is_refused() -> None:
+    model = models.Model("anomalies.half", "-- Half a rule: one row per nothing.\n--\n-- severity: error\nselect 1\n")
+    with pytest.raises(ModelError, match="does not say do, means, version"):
+        anomalies._rule(model)
+
+
+def test_a_rule_that_fails_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = models.Model(
+        "anomalies.broken", "-- Broken: one row per nothing.\nselect no_such_column from settings.periods"
+    )
+    rule = Rule(broken, "error", 1, "", "", (), ())
+    monkeypatch.setattr(anomalies, "rules", lambda: (rule,))
+    ledger = audited_ledger([credit("one")])
+    with pytest.raises(Exception, match="no_such_column"):
+        build(ledger, month(ledger, "2026-06"))
+
+
+# ---- Wrong data, and controls that failed
+
+
+def test_each_finding_of_the_replay_is_a_flag_of_its_name_in_its_period() -> None:
+    june = audit(
+        """
+        entry_id  entry_type  occurred_at       amount  redemption_id  credit_id
+        may       created     2026-05-01T12:00   10.00
+        early     redeemed    2026-05-20T12:00   12.00
+        late      redeemed    2026-06-20T12:00    3.00
+        back      refunded    2026-06-21T12:00    1.00  nothing
+        named     reversed    2026-06-22T12:00    1.00                 nobody
+    """
+    )
+    assert_rows(
+        sorted(flags(june).where(severity="error"), key=lambda row: str(row["rule"])),
+        """
+        rule                          entry_ids  amount_at_risk  evidence_sheet
+        refund_of_unknown_redemption  back       1.00
+        uncovered_draw                late       3.00            Credit Redemptions
+        unknown_credit                named      1.00
+    """,
+    )
+
+
+def test_every_kind_of_finding_has_a_rule() -> None:
+    kinds = {
+        *("uncovered_draw", "refund_exceeds_redemption", "refund_of_unknown_redemption", "credit_of_other_account"),
+        *("unknown_credit", "unit_mismatch", "expiry_mismatch", "reversal_short", "unpaired_transfer"),
+        *("unequal_transfer", "refund_after_reversal"),
+    }
+    assert kinds <= {rule.name for rule in anomalies.rules()}
+
+
+def test_an_entry_that_was_told_otherwise_is_flagged_in_the_period_in_which_that_came() -> None:
+    ledger = audited_ledger([credit("one", "2026-05-03T12:00")])
+    for row, reason, at in (
+        (2, "entry_changed", "2026-06-05"),
+        (3, "missing", "2026-06-05"),
+        (4, "entry_changed", "2026-07-01"),
+    ):
+        ledger.connection.execute(
+            "insert into ledger.rejected_rows by name select 'acme' as merchant_id, 1 as event, 'entries' as dataset,"
+            " 'a.csv' as source_file, $1 as source_row, $2 as reason, '' as explanation, 'one' as row_id, '' as sha256,"
+            " $3::timestamptz as rejected_at",
+            [row, reason, at],
+        )
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert_rows(flags(june, "entry_changed"), "entry_ids  amount_at_risk\none        10.00")
+
+
+def test_a_stated_balance_that_the_ledger_does_not_have() -> None:
+    june = audit(
+        """
+        entry_id  entry_type  occurred_at       member_id  amount
+        a1        created     2026-05-01T12:00  ada         10.00
+        a2        redeemed    2026-06-20T00:00  ada          4.00
+        b1        created     2026-06-01T12:00  bob          5.00
+    """,
+        balances="""
+        member_id  as_of       balance
+        ada        2026-06-20  10.00
+        ada        2026-06-21   6.01
+        bob        2026-07-01   5.00
+        cy         2026-06-30   2.00
+        ada        2026-06-01   7.00
+        bob        2026-07-02   9.00
+    """,
+    )
+    # The order of 20 June counts from the next day on; 1 June is May's, and 2 July is July's.
+    assert_rows(
+        sorted(flags(june, "balance_mismatch"), key=lambda row: str(row["member_id"])),
+        """
+        member_id  observed  threshold  amount_at_risk  evidence_sheet
+        ada        6.01      6.00        0.01           Credit Redemptions
+        cy         2.00      0.00        2.00
+    """,
+    )
+
+
+def test_an_entry_that_came_after_its_month_was_published_is_late_and_an_interim_workbook_is_no_publication() -> None:
+    ledger = audited_ledger(
+        [credit("on-time", recorded_at="2026-07-01T09:00"), credit("late", recorded_at="2026-07-03")]
+    )
+
+    def published(at: str, *, is_final: bool) -> None:
+        ledger.connection.execute(
+            "insert into ledger.published by name select 'acme' as merchant_id, 1 as event, '2026-06' as period,"
+            " '2026-06-01'::timestamptz as starts_at, '2026-07-01'::timestamptz as ends_at, $1 as is_final,"
+            " $2::timestamptz as recorded_at",
+            [is_final, at],
+        )
+
+    published("2026-06-15", is_final=False)
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert not list(flags(june, "late_entry"))
+    published("2026-07-02", is_final=True)
+    published("2026-07-04", is_final=True)
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert_rows(flags(june, "late_entry"), "entry_ids  credit_id\nlate       late")
+
+
+def test_a_member_whom_no_members_file_has() -> None:
+    entries = [credit("a", member_id="ada"), credit("b", member_id="bob"), credit("c", member_id="bob", amount="5.00")]
+    known = audit(entries, members="member_id  email\nada        a@a.example")
+    assert_rows(flags(known, "unknown_member"), "member_id  entry_ids  amount_at_risk\nbob        b; c       15.00")
+    # Where no file has come at all, that is one thing, and not as many as there are members.
+    (nobody,) = flags(audit(entries), "unknown_member")
+    assert nobody["member_id"] is None
+    assert nobody["explanation"].startswith("No members file has come: 2 members with 3 entries")
+
+
+def test_a_credit_to_oneself_case_and_spaces_aside() -> None:
+    june = audit(
+        [
+            credit("self", creator_name="Ada", creator_email=" ADA@acme.example"),
+            credit("other", **by(ANN)),
+            credit("alike", member_id="bob", creator_name="ada@acme.example.org", creator_email="x@acme.example"),
+            credit("taken", entry_type="deducted", creator_email="ada@acme.example", amount="1.00"),
+        ],
+        members="member_id  email\nada        Ada@Acme.example\nbob        bob@acme.example",
+    )
+    assert_rows(flags(june, "self_credit"), "credit_id  severity\nself       error")
+
+
+def test_employees_are_told_one_by_one_and_in_a_batch_together() -> None:
+    ledger = audited_ledger(
+        [
+            credit("one"),
+            credit("two", member_id="bob"),
+            *(credit(f"b-{who}", member_id=who, batch_id="b") for who in ("ada", "bob", "cy")),
+        ],
+        members="member_id\nada\nbob\ncy",
+    )
+    ledger.connection.execute("update ledger.members set is_employee = member_id <> 'bob'")
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert_rows(
+        sorted(flags(june, "employee_credit"), key=lambda row: str(row["credit_id"])),
+        """
+        credit_id  batch_id  entry_ids     amount_at_risk
+                   b         b-ada; b-cy   20.00
+        one                  one           10.00
+    """,
+    )
+
+
+def test_a_credit_without_a_reason() -> None:
+    june = audit(
+        [
+            credit("none", reason=None), credit("blank", reason=" "), credit("some"),
+            {"entry_id": "old", "entry_type": "opening", "occurred_at": "2026-06-01", "amount": "1.00"},
+        ]
+    )  # fmt: skip
+    assert {row["credit_id"] for row in flags(june, "missing_reason")} == {"none", "blank"}
+
+
+def recipients(batch_id: str, *members: str, at: str = "2026-06-10T12:00", **more: Any) -> Iterator[dict[str, Any]]:
+    for place, member in enumerate(members):
+        yield credit(f"{batch_id}-{place}", at, member_id=member, batch_id=batch_id, **more)
+
+
+def test_a_batch_is_held_against_what_it_declares() -> None:
+    june = audit(
+        [*recipients("right", "a", "b"), *recipients("count", "a", "b"), *recipients("total", "a", "b"),
+         *recipients("silent", "a"), *recipients("twice", "a", "a")],
+        batches="""
+        batch_id  issued_at         declared_recipients  declared_total
+        right     2026-06-10T12:00  2                    20.00
+        count     2026-06-10T12:00  3                    20.00
+        total     2026-06-10T12:00  2                    20.01
+        twice     2026-06-10T12:00  1                    20.00
+        nobody    2026-06-11T12:00  4                    40.00
+        may       2026-05-11T12:00  4                    40.00
+    """,
+    )  # fmt: skip
+    assert_rows(flags(june, "batch_count_mismatch"), "batch_id  observed  threshold\ncount     2         3")
+    assert_rows(flags(june, "batch_total_mismatch"), "batch_id  observed  threshold\ntotal     20.00     20.01")
+    # One without anybody is one flag, and no mismatch beside it.
+    assert_rows(
+        flags(june, "zero_recipient_batch"), "batch_id  threshold  evidence_sheet\nnobody    4          Credits Batches"
+    )
+
+
+def test_several_credits_of_a_batch_per_student_are_meant() -> None:
+    credits = [*recipients("list", "a", "a", "b"), *recipients("students", "a", "a"), *recipients("lessons", "a", "a")]
+    june = audit(
+        credits,
+        batches="batch_id  issued_as\nstudents  student\nlessons   enrollment\nlist      csv",
+    )
+    assert_rows(
+        flags(june, "batch_repeats_recipient"),
+        "batch_id  member_id  entry_ids        amount_at_risk\nlist      a          list-0; list-1   10.00",
+    )
+
+
+def test_the_same_batch_again_within_a_week() -> None:
+    june = audit(
+        [
+            *recipients("first", "a", "b", at="2026-05-30T12:00"),
+            *recipients("again", "b", "a", at="2026-06-06T12:00"),
+            *recipients("after-a-week", "a", "b", at="2026-06-14T12:00"),
+            *recipients("other-reason", "a", "b", at="2026-06-15T12:00", reason="Closure"),
+            *recipients("other-amount", "a", "b", at="2026-06-15T12:00", amount="9.00"),
+            *recipients("other-members", "a", "c", at="2026-06-15T12:00"),
+            *recipients("fewer", "a", at="2026-06-15T12:00"),
+        ]
+    )
+    assert_rows(
+        flags(june, "duplicate_batch"),
+        """
+        batch_id      amount_at_risk  observed  evidence_sheet
+        again; first  20.00           7         Credits Batches
+    """,
+    )
+
+
+def test_the_same_credit_again_within_a_day() -> None:
+    june = audit(
+        [
+            credit("one", "2026-05-31T20:00"),
+            credit("again", "2026-06-01T20:00"),
+            credit("next-day", "2026-06-02T20:01"),
+            credit("other-reason", "2026-06-02T20:02", reason="Closure"),
+            credit("other-amount", "2026-06-02T20:02", amount="9.00"),
+            credit("other-member", "2026-06-02T20:02", member_id="bob"),
+            credit("tokens", "2026-06-02T20:02", balance_type="winston"),
+            *recipients("family", "cy", "cy"),
+            *recipients("b1", "dan", reason="Closure"),
+            *recipients("b2", "dan", reason="Closure"),
+        ]
+    )
+    assert_rows(
+        sorted(flags(june, "duplicate_credit"), key=lambda row: str(row["credit_id"])),
+        "credit_id  entry_ids   amount_at_risk\nagain      again; one  10.00\nb2-0       b1-0; b2-0  10.00",
+    )
+
+
+REVERSALS = """
+    entry_id  entry_type  occurred_at       member_id  amount  credit_id  redemption_id  batch_id
+    u1        created     2026-06-01T12:00  ada         10.00                            used
+    u2        created     2026-06-01T12:00  bob         10.00                            used
+    order     redeemed    2026-06-02T12:00  ada          4.00
+    ru1       reversed    2026-06-03T12:00  ada          6.00  u1
+    ru2       reversed    2026-06-03T12:00  bob         10.00  u2
+    back      created     2026-06-01T12:00  cy          10.00
+    order2    redeemed    2026-06-02T12:00  cy           4.00
+    refund    refunded    2026-06-02T13:00  cy           4.00             order2
+    rback     reversed    2026-06-03T12:00  cy          10.00  back
+    w1        created     2026-04-03T23:59  dan         10.00                            window
+    w2        created     2026-04-02T23:59  eve         10.00
+    rw1       reversed    2026-06-02T23:59  dan         10.00  w1
+    rw2       reversed    2026-06-02T00:01  eve         10.00  w2
+"""
+
+
+def test_a_reversal_after_some_of_it_was_used() -> None:
+    # What was used and given back is as if it had not been.
+    assert_rows(
+        flags(audit(REVERSALS), "reversal_after_use"),
+        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nused      ru1        4.00            Credit Adjustments",
+    )
+
+
+def test_a_reversal_on_the_windows_last_day_is_within_it() -> None:
+    assert_rows(
+        flags(audit(REVERSALS), "reversal_outside_window"),
+        "credit_id  batch_id  entry_ids  observed  threshold\nw2                   rw2        61        60",
+    )
+
+
+def test_a_credit_above_the_limit_that_nobody_else_approved() -> None:
+    june = audit(
+        [
+            credit("nobody", amount="100.01", **by(ANN)),
+            credit("self", amount="150.00", **by(ANN, approved_by="ANN@acme.example ")),
+            credit("other", amount="150.00", **by(ANN, approved_by="bob@acme.example")),
+            credit("at-limit", amount="100.00", **by(ANN)),
+            credit("tokens", amount="500", balance_type="winston", **by(ANN)),
+        ],
+        store(approval_limit=Decimal(100)),
+    )
+    assert {row["credit_id"] for row in flags(june, "unapproved_over_limit")} == {"nobody", "self"}
+
+
+def test_without_a_limit_nothing_needs_approval() -> None:
+    june = audit([credit("large", amount="100000.00"), credit("larger", amount="200000.00")])
+    for rule in ("unapproved_over_limit", "split_under_limit", "just_under_limit"):
+        assert not list(flags(june, rule)), rule
+
+
+def test_a_period_is_complete_when_a_row_is_dated_at_or_after_its_end() -> None:
+    entries = [credit("june", "2026-06-30T23:59")]
+    complete = [*entries, credit("july", "2026-07-01T00:00")]
+    assert not list(flags(audit(entries), "source_incomplete"))
+    (incomplete,) = flags(audit(entries, store(complete_through="entries")), "source_incomplete")
+    assert (incomplete["observed"], incomplete["threshold"]) == ("2026-06-30", "2026-07-01")
+    assert not list(flags(audit(complete, store(complete_through="entries")), "source_incomplete"))
+    told = "member_id  as_of       balance\nada        2026-07-01  10.00"
+    assert not list(flags(audit(entries, store(complete_through="balances"), balances=told), "source_incomplete"))
+    assert list(flags(audit(complete, store(complete_through="balances")), "source_incomplete"))
+
+
+# ---- Patterns
+
+
+LIMIT = store(approval_limit=Decimal(100))
+
+
+def test_credits_that_exceed_the_limit_only_together() -> None:
+    june = audit(
+        [
+            credit("a1", "2026-05-31T12:00", "60.00", **by(ANN)),
+            credit("a2", "2026-06-07T12:00", "60.00", **by(ANN)),
+            credit("b1", "2026-06-01T12:00", "60.00", member_id="bob", **by(ANN)),
+            credit("b2", "2026-06-08T12:01", "60.00", member_id="bob", **by(ANN)),
+            credit("c1", "2026-06-01T12:00", "60.00", member_id="cy", **by(ANN)),
+            credit("c2", "2026-06-02T12:00", "60.00", member_id="cy", **by(BOB)),
+            credit("d1", "2026-06-01T12:00", "40.00", member_id="dan", **by(ANN)),
+            credit("d2", "2026-06-02T12:00", "60.00", member_id="dan", **by(ANN)),
+            credit("e1", "2026-06-01T12:00", "120.00", member_id="eve", **by(ANN)),
+            *recipients("students", "fay", "fay", amount="60.00", **by(ANN)),
+        ],
+        LIMIT,
+        batches="batch_id  issued_as\nstudents  student",
+    )
+    # Eight days apart, by two people, at the limit, one above it, and per student are none.
+    assert_rows(
+        flags(june, "split_under_limit"),
+        "member_id  entry_ids  amount_at_risk  credit_id\nada        a1; a2     120.00          a2",
+    )
+
+
+def test_the_largest_sum_of_days_stands_for_a_member() -> None:
+    june = audit(
+        [credit(f"c{day:02d}", f"2026-06-{day:02d}T12:00", "40.00", **by(ANN)) for day in (1, 4, 7, 20, 21, 22, 23)],
+        LIMIT,
+    )
+    (flag,) = flags(june, "split_under_limit")
+    assert (flag["entry_ids"], flag["amount_at_risk"]) == ("c20; c21; c22; c23", Decimal(160))
+
+
+def many(name: str, amounts: list[str], start: str = "2026-06-01T12:00", **more: Any) -> Iterator[dict[str, Any]]:
+    at = datetime.fromisoformat(start)
+    for place, amount in enumerate(amounts):
+        when = (at + timedelta(hours=place)).isoformat()
+        yield credit(f"{name}-{place}", when, amount, **{"member_id": f"m{place}", **more})
+
+
+def test_many_credits_just_under_the_limit() -> None:
+    june = audit(
+        [
+            *many("ann", ["95.00", "99.99", "100.00"] + ["10.00"] * 7, **by(ANN)),
+            *many("bob", ["95.00", "99.99", "94.99"] + ["10.00"] * 7, **by(BOB)),
+            *many("cy", ["99.00"] * 9, **by("Cy Fox")),
+        ],
+        LIMIT,
+    )
+    # Three of ten; two of ten; all of nine, which are too few to tell.
+    assert_rows(
+        flags(june, "just_under_limit"),
+        "entry_ids            observed  threshold  amount_at_risk\nann-0; ann-1; ann-2  30 %      30 %       294.99",
+    )
+
+
+def test_one_member_gets_far_more_of_a_person_than_the_others() -> None:
+    def pairing(who: str, share: str, others: int) -> list[dict[str, Any]]:
+        return [
+            *many(who, [share] * 5, member_id=f"{who}s-friend", **by(who)),
+            *many(f"{who}-else", ["10.00"] * others, **by(who)),
+        ]
+
+    june = audit(
+        [
+            *pairing("Ann", "10.00", 15),  # 25 % of 200, and 5 times the others' 5 %
+            *pairing("Bob", "10.00", 16),  # 23.8 %
+            *pairing("Cy", "10.00", 1),  # 83 %, five times the other's
+            *many("dan", ["10.00"] * 4, member_id="x", **by("Dan")),  # four credits
+            *many("eve", ["10.00"] * 5, member_id="x", **by("Eve")),
+            *many("eve2", ["10.00"] * 5, member_id="y", **by("Eve")),  # as much as the other
+        ]
+    )
+    assert {row["member_id"] for row in flags(june, "repeat_pairing")} == {"Anns-friend", "Cys-friend"}
+
+
+USUAL = ["9.00", "10.00", "10.00", "11.00", "12.00"] * 4
+
+
+def test_an_amount_far_above_what_is_usual_for_its_reason() -> None:
+    june = audit(
+        [
+            *many("usual", USUAL, "2026-05-01T12:00"),
+            *many("few", ["10.00"] * 15, reason="Closure"),
+            credit("high", amount="40.00"),
+            credit("low", amount="0.01"),
+            credit("within", amount="14.00"),
+            credit("few-high", amount="500.00", reason="Closure"),
+        ]
+    )
+    assert_rows(flags(june, "unusual_amount"), "credit_id  observed  amount_at_risk\nhigh       z 20.2    40.00")
+    (silent,) = table(june, "not_assessable").where(rule="unusual_amount")
+    assert (silent["concerned"], silent["observations"], silent["needed"]) == ("Closure", 16, 20)
+
+
+def test_where_most_are_equal_the_mean_deviation_stands_in_and_where_all_are_nothing_is_unusual() -> None:
+    equal = [f"{place}" for place in range(2000)]
+    june = audit(
+        [*recipients("sale", *equal), credit("fifteen", amount="15.00"), *recipients("two", "a", "b", amount="20.00")]
+    )
+    assert_rows(
+        sorted(flags(june, "unusual_amount"), key=lambda row: str(row["credit_id"])),
+        """
+        credit_id  batch_id  entry_ids     amount_at_risk
+                   two       two-0; two-1  40.00
+        fifteen              fifteen       15.00
+    """,
+    )
+    assert not list(flags(audit(list(recipients("sale", *equal))), "unusual_amount"))
+
+
+def test_amounts_of_more_than_a_year_ago_are_not_looked_at() -> None:
+    old = audit([*many("usual", USUAL, "2025-06-29T12:00"), credit("high", amount="40.00")])
+    assert not list(flags(old, "unusual_amount"))
+    new = audit([*many("usual", USUAL, "2025-07-01T00:00"), credit("high", amount="40.00")])
+    assert [row["credit_id"] for row in flags(new, "unusual_amount")] == ["high"]
+
+
+def test_a_month_in_which_somebody_issued_far_more_than_people_do() -> None:
+    months = [
+        f"{year}-{number:02d}" for year, numbers in ((2025, range(8, 13)), (2026, range(1, 6))) for number in numbers
+    ]
+
+    def year(high: str, months: list[str]) -> list[dict[str, Any]]:
+        return [
+            *(
+                credit(f"{who}-{name}", f"{name}-10T12:00", f"{100 + place}.00", **by(who))
+                for place, name in enumerate(months) for who in (ANN, BOB)
+            ),
+            credit("june", amount=high, **by(ANN)),
+        ]  # fmt: skip
+
+    (flag,) = flags(audit(year("500.00", months)), "unusual_creator_volume")
+    assert (flag["entry_ids"], flag["amount_at_risk"]) == ("june", Decimal(500))
+    assert not list(flags(audit(year("110.00", months)), "unusual_creator_volume"))
+    few = audit(year("500.00", months[:9]))
+    assert not list(flags(few, "unusual_creator_volume"))
+    assert table(few, "not_assessable").where(rule="unusual_creator_volume").all[0]["observations"] == 19
+    # A month of long ago that was as unusual is not the period's.
+    before = [
+        {**row, "amount": "900.00"} if row["entry_id"] == "Ann Lee-2026-03" else row for row in year("110.00", months)
+    ]
+    assert not list(flags(audit(before), "unusual_creator_volume"))
+
+
+def test_hours_are_those_of_the_merchant_also_on_the_day_the_clock_is_set_forward() -> None:
+    new_york = store(timezone="America/New_York", business_days=("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+    march = audit(
+        [
+            credit("opens", "2026-03-08T11:00", **by(ANN)),  # 07:00 EDT: an hour earlier it would be 06:00 EST
+            credit("before", "2026-03-08T10:59", **by(ANN)),
+            credit("evening", "2026-03-07T23:59", **by(ANN)),  # 18:59 EST
+            credit("closes", "2026-03-09T00:00", **by(ANN)),  # 20:00 EDT
+            credit("in-a-batch", "2026-03-08T08:00", batch_id="b", **by(ANN)),
+            credit("by-a-schedule", "2026-03-08T08:00"),
+            credit("a-day-alone", "2026-03-08T05:00", **by(ANN)),
+        ],
+        new_york,
+        name="2026-03",
+    )
+    assert {row["credit_id"] for row in flags(march, "off_hours")} == {"before", "closes"}
+
+
+def test_days_off_are_off_at_any_hour() -> None:
+    june = audit([credit("sunday", "2026-06-07T12:00", **by(ANN)), credit("saturday", "2026-06-06T12:00", **by(ANN))])
+    assert_rows(
+        flags(june, "off_hours"), "credit_id  observed   threshold\nsunday     sun 12:00  mon tue wed thu fri sat"
+    )
+
+
+def test_a_reason_that_several_batches_share() -> None:
+    route = {"credit_type": "Service Recovery", "reason": "Late Delivery"}
+    june = audit(
+        [
+            *recipients("r1", "a", "b", reason_details="Delays Route 5", **{**CREATED, **route}),
+            *recipients("r2", "a", at="2026-06-12T12:00", reason_details="Delays  route 5", **route),
+            *recipients("r3", "a", at="2026-06-19T12:00", reason_details="Delays Route 17", **route),
+            *recipients("e1", "a", at="2026-06-19T13:00", reason_details="Egg shortage", **route),
+            *recipients("e2", "a", at="2026-06-20T13:00", reason_details="Egg shortage", **route),
+            *recipients("e3", "a", at="2026-05-20T13:00", reason_details="Egg shortage", **route),
+            credit("alone", credit_type="Service Recovery"),
+        ]
+    )
+    (flag,) = flags(june, "systemic_reason")
+    assert (flag["batch_id"], flag["amount_at_risk"]) == ("r1; r2; r3", Decimal(40))
+    assert "together 40.00 USD of the 70.00 USD that Service Recovery came to" in flag["explanation"]
+
+
+def test_service_recovery_over_its_budget() -> None:
+    budget = store(recovery_budget=Decimal(20))
+    recovery = {"credit_type": "service recovery"}
+    over = audit([credit("one", amount="20.01", **recovery), credit("other", credit_type="Refund")], budget)
+    assert_rows(
+        flags(over, "recovery_over_budget"), "amount_at_risk  observed  threshold\n0.01            20.01     20.00"
+    )
+    at = audit(
+        [credit("one", amount="20.00", **recovery), credit("t", balance_type="winston", amount="50", **recovery)],
+        budget,
+    )
+    assert not list(flags(at, "recovery_over_budget"))
+
+
+# ---- All of them
+
+
+def test_flags_of_several_periods_and_merchants_at_once_are_those_of_each_alone() -> None:
+    acme, beta = store(), store(merchant_id="beta", balance_types={"gift": BalanceType(unit="USD")})
+    entries = [
+        {**entry, "merchant_id": merchant_id, "entry_id": entry["entry_id"]}
+        for merchant_id in ("acme", "beta")
+        for entry in (credit("may", "2026-05-03T12:00", reason=None), credit("june", reason=None), credit("june2"))
+    ]
+
+    def found(ledger: Ledger, *told: tuple[str, str]) -> list[list[dict[str, Any]]]:
+        reports = build(ledger, *(month(ledger, name, merchant_id=merchant) for merchant, name in told))
+        return [flags(report).all for report in reports]
+
+    every = [(merchant, name) for merchant in ("acme", "beta") for name in ("2026-05", "2026-06")]
+    together = found(audited_ledger(entries, acme, beta), *every)
+    assert together == [found(audited_ledger(entries, acme, beta), one)[0] for one in every]
+    assert all(together)
+
+
+def test_errors_come_first_and_each_flag_has_a_place() -> None:
+    june = audit(REVERSALS, LIMIT)
+    severities = [row["severity"] for row in flags(june)]
+    assert severities == sorted(severities, key=["error", "warning", "info"].index)
+    assert [row["position"] for row in flags(june)] == list(range(1, len(severities) + 1))
+
+
+def test_the_document_is_where_readers_look() -> None:
+    assert Path(anomalies.DOCUMENT).name == "anomalies.md"
