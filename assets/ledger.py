@@ -25,9 +25,13 @@ TABLES = {
     "ledger.files": ledger.Files,
     "ledger.entries": ledger.Entries,
     "ledger.members": ledger.Members,
+    "ledger.students": ledger.Students,
+    "ledger.enrollments": ledger.Enrollments,
+    "ledger.charges": ledger.Charges,
     "ledger.batches": ledger.Batches,
     "ledger.balances": ledger.Balances,
     "ledger.rejected_rows": ledger.RejectedRows,
+    "ledger.operations": ledger.Operations,
 }
 # A file's rows are typed in staging, judged, and then put in or set aside.
 SQL = {

@@ -179,11 +179,16 @@ def _hold_journal(home: Home) -> None:
     journal = Journal(home)
     for folder in sorted(home.journal.iterdir()) if home.journal.is_dir() else ():
         for event in journal.missing(folder.name, ()):
-            if event.kind != "publication" and not (home.archive / event.content["sha256"]).is_file():
+            kept = event.kind != "publication" and event.content.get("sha256")
+            if kept and not (home.archive / kept).is_file():
+                held = (
+                    f"landing/{event.content['source_file']}"
+                    if "source_file" in event.content
+                    else f"the entries of operation {event.content['operation_id']}"
+                )
                 raise BackupError(
-                    f"{home.archive / event.content['sha256']} is missing: it held"
-                    f" landing/{event.content['source_file']}. Put it back from an earlier backup, or the same file"
-                    " from its source under this name."
+                    f"{home.archive / kept} is missing: it held {held}. Put it back from an earlier backup, or the same"
+                    " file from its source under this name."
                 )
 
 

@@ -544,16 +544,21 @@ def _show(
         click.echo(text)
 
 
-def _table(rows: "pl.DataFrame") -> str:
+def _table(rows: "pl.DataFrame", longest: int = 40) -> str:
     import polars as pl
 
     with pl.Config(
         tbl_rows=_SHOWN_ROWS, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
-        fmt_str_lengths=40, tbl_width_chars=-1 if not sys.stdout.isatty() else None, tbl_formatting="ASCII_MARKDOWN",
+        fmt_str_lengths=longest, tbl_width_chars=-1 if not sys.stdout.isatty() else None,
+        tbl_formatting="ASCII_MARKDOWN",
     ):  # fmt: skip
         more = f"\n… and {rows.height - _SHOWN_ROWS:,} more; --csv FILE has all." if rows.height > _SHOWN_ROWS else ""
         return f"{rows.head(_SHOWN_ROWS)}{more}" if rows.height else "None."
 
+
+# Last, since they are commands of the group above.
+sys.modules.setdefault("pipelines.cli", sys.modules[__name__])
+from pipelines.operations import commands as _commands  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

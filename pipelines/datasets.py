@@ -20,6 +20,8 @@ class Dataset:
     # Whether a row is there for good, so that the same bytes again say nothing new.
     grows: bool = field(default=False)
     id_from: tuple[str, ...] = ()
+    # Whether each file is all there is, so that it takes the place of the one before.
+    snapshot: bool = False
 
     @property
     def id_columns(self) -> tuple[str, ...]:
@@ -73,5 +75,35 @@ BALANCES = Dataset(
     grows=True,
     id_from=("member_id", "balance_type", "as_of"),
 )
+STUDENTS = Dataset(
+    name="students",
+    singular="student",
+    id_column="student_id",
+    columns=("merchant_id", "student_id", "member_id", "first_name", "last_name", "keywords"),
+    required=frozenset({"student_id", "member_id"}),
+    table=ledger.Students,
+    snapshot=True,
+)
+ENROLLMENTS = Dataset(
+    name="enrollments",
+    singular="enrollment",
+    id_column="enrollment_id",
+    columns=(
+        *("merchant_id", "enrollment_id", "student_id", "kind", "name", "program", "location", "days", "keywords"),
+        *("program_keywords", "starts_on", "ends_on", "status"),
+    ),
+    required=frozenset({"enrollment_id", "student_id", "kind", "name"}),
+    table=ledger.Enrollments,
+    snapshot=True,
+)
+CHARGES = Dataset(
+    name="charges",
+    singular="charge",
+    id_column="charge_id",
+    columns=("merchant_id", "charge_id", "member_id", "category", "amount", "outstanding", "charged_on", "location"),
+    required=frozenset({"charge_id", "member_id", "amount", "outstanding"}),
+    table=ledger.Charges,
+    snapshot=True,
+)
 # In the order in which new files are taken.
-DATASETS = {dataset.name: dataset for dataset in (MEMBERS, BATCHES, ENTRIES, BALANCES)}
+DATASETS = {dataset.name: dataset for dataset in (MEMBERS, STUDENTS, ENROLLMENTS, CHARGES, BATCHES, ENTRIES, BALANCES)}

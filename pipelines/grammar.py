@@ -13,6 +13,12 @@ _INSTANT = f"{_DAY}({_TIME}{_OFFSET}?)?"
 _OFFSET_PARTS = r"([+-])(\d\d):?(\d\d)?$"
 _TO_MICROSECONDS = r"^.{10}(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?"
 
+_HASHED = ("entry_type", "occurred_at", "amount", "priority", "system", "expires_at", "issued_at", "original_amount")
+_HASHED_TEXTS = (
+    *("entry_id", "member_id", "balance_type", "credit_id", "redemption_id", "transfer_id", "batch_id", "credit_type"),
+    *("reason", "reason_details", "internal_note", "creator_name", "creator_email", "approved_by", "location"),
+)
+
 _MACROS = {
     # Amounts: 1,234.50 or 1234.50, and 1.234,50 or 1234,50 where the merchant declares decimal commas.
     "is_amount(said, decimal_comma)": r"""
@@ -40,8 +46,20 @@ _MACROS = {
     "end_of_day_of(said, timezone)": """
         case when is_instant(said) then as_utc(said[1:10]::date + time '23:59:59', timezone) end""",
     "year_of(said)": "try_cast(said[1:4] as integer)",
+    "is_day(said)": "is_instant(said) and is_date_alone(said) and year_of(said) between 1970 and 2199",
+    # Words that are compared: without the space around them, case aside; and a cell of several, with ; between.
+    "word(said)": "lower(trim(said, ' ' || chr(9) || chr(160)))",
+    "words_of(said)": """
+        list_filter(list_transform(string_split(said, ';'), lambda one: word(one)), lambda one: one <> '')""",
     # Text with its length before it, so that texts joined together can be told apart whatever is in them.
     "measured(said)": "coalesce(strlen(said) || ':' || said, '')",
+    # What an entry says, as a hash. What never varies in form stands as it is; texts are measured, so that none can
+    # pass for two, or for its neighbour.
+    f"content_hash_of({', '.join(_HASHED)}, {', '.join(_HASHED_TEXTS)})": f"""
+        md5(concat_ws(
+          ' ', entry_type, epoch_us(occurred_at), amount, priority, system,
+          coalesce(epoch_us(expires_at)::varchar, 'never'), epoch_us(coalesce(issued_at, occurred_at)),
+          coalesce(original_amount, amount), {", ".join(f"measured({name})" for name in _HASHED_TEXTS)}))""",
 }
 
 

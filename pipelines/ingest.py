@@ -20,6 +20,7 @@ import duckdb
 from pipelines import faults, models, promises, readers
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, make_folder, put_in_place
+from pipelines.operations import posting
 from pipelines.settings import Home, Merchant
 from pipelines.shards import LedgerUnavailableError, Say, Shard
 from schemas.ledger import Published
@@ -128,6 +129,9 @@ def apply(shard: Shard, event: Event) -> FileOutcome | None:
     """Do to the ledger what `event` says, in one transaction."""
     if event.kind == "publication":
         _record_publication(shard, event)
+        return None
+    if event.kind == "operation":
+        posting.apply(shard, event)
         return None
     dataset = DATASETS[event.content["dataset"]]
     if event.kind == "file" and dataset.grows and (rows := _rows_of_known_content(shard, event)) is not None:
@@ -240,9 +244,12 @@ class _Reading:
     def _put_in(self) -> None:
         table = f"ledger.{self.dataset.name}"
         if not self.dataset.grows:
+            replaced = f"{self.dataset.id_column} in (select {self.dataset.id_column} from staging.newest)"  # noqa: S608 - names of ours
+            if self.dataset.snapshot:
+                # A file that could not be read is no snapshot: the one before stays.
+                replaced = "not exists (from staging.malformed where source_row = 0)"
             self.sql.execute(
-                f"delete from {table} where merchant_id = $1 and {self.dataset.id_column} in"  # noqa: S608 - names of ours
-                f" (select {self.dataset.id_column} from staging.newest)",
+                f"delete from {table} where merchant_id = $1 and {replaced}",  # noqa: S608 - names of ours
                 [self.event.merchant_id],
             )
             self.sql.execute(f"insert into {table} by name from staging.newest")
@@ -279,7 +286,7 @@ class _Reading:
         """Close what was set aside and has gone in: by its own reading, or as another row with its id that came later.
 
         A file that could not be read is closed when it can be, or when its path has come to hold one that can, or its
-        bytes another name.
+        bytes another name. What was set aside of a snapshot is closed by the next one, which has taken its place.
         """
         asked = {key: self.parameters[key] for key in ("event", "merchant_id", "file_event")}
         if self.again:
@@ -306,6 +313,12 @@ class _Reading:
             " and not exists (from staging.malformed where source_row = 0)",
             {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
         )
+        if self.dataset.snapshot:
+            self.sql.execute(
+                f"update ledger.rejected_rows set closed_event = $event where {open_rows}"  # noqa: S608 - names of ours
+                " and event < $file_event and not exists (from staging.malformed where source_row = 0)",
+                asked,
+            )
 
     def _model(self, layer: str, name: str, into: str) -> None:
         model = models.load(f"{layer}.{name}")
@@ -478,7 +491,7 @@ def _archived(shard: Shard, event: Event) -> Path:
 
 def _hold_archived(shard: Shard, event: Event) -> None:
     """See that what is read again is what was put there. Raises LedgerUnavailableError where it is not."""
-    if event.kind == "publication":
+    if not event.content.get("sha256") or event.kind == "publication":
         return
     archived = _archived(shard, event)
     with archived.open("rb") as file:
@@ -491,6 +504,11 @@ def _hold_archived(shard: Shard, event: Event) -> None:
 
 
 def _what_it_held(event: Event) -> str:
+    if event.kind == "operation":
+        return (
+            f"it held the entries of operation {event.content['operation_id']}, event {event.number} of"
+            f" {event.merchant_id}. Put it back from a backup; until then nothing is written to the ledger."
+        )
     return (
         f"it held landing/{event.content['source_file']}, event {event.number} of {event.merchant_id}. Put it back from"
         " a backup, or the same file from its source under this name; until then nothing is written to the ledger."
@@ -502,7 +520,8 @@ def _known_events(shard: Shard, merchant_id: str) -> set[int]:
         number
         for (number,) in shard.connection.execute(
             "select event from ledger.files where merchant_id = $1"
-            " union all select event from ledger.published where merchant_id = $1",
+            " union all select event from ledger.published where merchant_id = $1"
+            " union all select event from ledger.operations where merchant_id = $1",
             [merchant_id],
         ).fetchall()
     }

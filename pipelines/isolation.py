@@ -13,6 +13,7 @@ from typing import TypeVar
 from pipelines import faults
 from pipelines.ingest import forget_staging
 from pipelines.journal import JournalError
+from pipelines.operations.requests import RefusedError
 from pipelines.periods import PeriodError
 from pipelines.promises import BrokenPromiseError
 from pipelines.publish import PublishError
@@ -33,6 +34,7 @@ FOR_PEOPLE = (
     UndeclaredBalanceTypeError,
     RestatementError,
     PublishError,
+    RefusedError,
     StoppedError,
 )
 

@@ -17,7 +17,7 @@ from pipelines.settings import Home
 
 _PUT_BACK = "Put it back from a backup; until then nothing is written to the ledger."
 
-Kind = Literal["file", "retry", "publication"]
+Kind = Literal["file", "retry", "publication", "operation"]
 
 
 class JournalError(Exception):
@@ -69,15 +69,22 @@ class Journal:
             )
         return [self.read(merchant_id, number) for number in sorted({*numbers} - {*known})]
 
-    def write(self, merchant_id: str, kind: Kind, content: Mapping[str, Any]) -> Event:
-        """A new event, on disk when this returns.
+    def next_instant(self, merchant_id: str) -> datetime:
+        """The time that an event written now has.
 
-        Its time is now, or just after the merchant's last event where the clock was set back: events stay in order.
+        That is now, or just after the merchant's last event where the clock was set back: events stay in order.
         """
+        numbers, now = self.numbers(merchant_id), datetime.now(UTC)
+        if not numbers:
+            return now
+        return max(now, self.read(merchant_id, numbers[-1]).recorded_at + timedelta(microseconds=1))
+
+    def write(
+        self, merchant_id: str, kind: Kind, content: Mapping[str, Any], recorded_at: datetime | None = None
+    ) -> Event:
+        """A new event, on disk when this returns; of `recorded_at`, which `next_instant` gave, or of now."""
         numbers = self.numbers(merchant_id)
-        recorded_at = datetime.now(UTC)
-        if numbers:
-            recorded_at = max(recorded_at, self.read(merchant_id, numbers[-1]).recorded_at + timedelta(microseconds=1))
+        recorded_at = recorded_at or self.next_instant(merchant_id)
         event = Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
         told = {**asdict(event), "recorded_at": recorded_at.isoformat()}
         path = self._path(merchant_id, event.number)

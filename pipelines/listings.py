@@ -3,7 +3,6 @@
 The queries are in sql/listings. No lock is needed here, and nothing is ever written to a ledger.
 """
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -97,16 +96,25 @@ def as_json(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 def write_csv(rows: pl.DataFrame, path: Path) -> None:
     """As CSV; text that a spreadsheet might take for a formula is quoted with an apostrophe."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(rows.columns)
-        for row in rows.iter_rows():
-            writer.writerow(
-                [
-                    f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_BEGINNINGS) else value
-                    for value in row
-                ]
-            )
+    rows.select(_as_cell(name, kind) for name, kind in rows.schema.items()).write_csv(path, line_terminator="\r\n")
+
+
+def _as_cell(name: str, kind: pl.DataType) -> pl.Expr:
+    """A column as the text of a CSV's cells; nothing, too, is a blank cell."""
+    column = pl.col(name)
+    if isinstance(kind, pl.Datetime):
+        offset = "" if kind.time_zone is None else "+00:00"
+        to_the_second = column.dt.microsecond() == 0
+        return (
+            pl.when(to_the_second)
+            .then(column.dt.strftime(f"%Y-%m-%d %H:%M:%S{offset}"))
+            .otherwise(column.dt.strftime(f"%Y-%m-%d %H:%M:%S%.6f{offset}"))
+            .alias(name)
+        )
+    if kind != pl.String:
+        return column
+    is_formula = pl.any_horizontal(column.str.starts_with(one) for one in FORMULA_BEGINNINGS)
+    return pl.when(is_formula).then("'" + column).when(column != "").then(column).alias(name)
 
 
 def write_xlsx(rows: pl.DataFrame, path: Path) -> None:

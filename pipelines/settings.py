@@ -46,6 +46,14 @@ class Home:
         return self.path / "merchants.toml"
 
     @property
+    def access_file(self) -> Path:
+        return self.path / "access.toml"
+
+    @property
+    def previews(self) -> Path:
+        return self.path / "previews"
+
+    @property
     def landing(self) -> Path:
         return self.path / "landing"
 

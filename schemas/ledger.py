@@ -3,7 +3,23 @@
 What entries *mean* (which credit a redemption drew on) is not here: that is `schemas.facts`.
 """
 
-from schemas.table import Day, Flag, Instant, Money, Table, Text, Whole, day, flag, instant, money, text, whole
+from schemas.table import (
+    Day,
+    Flag,
+    Instant,
+    Money,
+    Table,
+    Text,
+    Total,
+    Whole,
+    day,
+    flag,
+    instant,
+    money,
+    text,
+    total,
+    whole,
+)
 
 OPENING_TYPES = ("opening", "created", "transferred_in")
 DRAW_TYPES = ("redeemed", "deducted", "transferred_out")
@@ -62,6 +78,60 @@ class Members(Table):
     autopay_methods: Text = text("Stored payment methods, separated by ;", nullable=True)
     location: Text = text("Where the member belongs.", nullable=True)
     updated_at: Instant = instant("When the source last changed it.", nullable=True)
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
+    file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Students(Table):
+    """One row per student of the newest roster: for whom a member, who is then a family, is a customer."""
+
+    merchant_id: Text = text("The merchant.")
+    student_id: Text = text("The student's id.")
+    member_id: Text = text("The family.")
+    first_name: Text = text("First name.", nullable=True)
+    last_name: Text = text("Last name.", nullable=True)
+    keywords: Text = text("Keywords, separated by ;", nullable=True)
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
+    file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Enrollments(Table):
+    """One row per enrollment of the newest roster: a student in a class or camp."""
+
+    merchant_id: Text = text("The merchant.")
+    enrollment_id: Text = text("The enrollment's id.")
+    student_id: Text = text("The student.")
+    kind: Text = text("What it is in.", isin=("class", "camp"))
+    name: Text = text("Name of the class or camp.")
+    program: Text = text("The program it belongs to.", nullable=True)
+    location: Text = text("Where it is held.", nullable=True)
+    days: Text = text("The days it is held on, as mon;wed", nullable=True)
+    keywords: Text = text("Keywords of the class or camp, separated by ;", nullable=True)
+    program_keywords: Text = text("Keywords of the program, separated by ;", nullable=True)
+    starts_on: Day = day("Its first day.", nullable=True)
+    ends_on: Day = day("Its last day.", nullable=True)
+    status: Text = text("active qualifies for mass credits, nothing else does.", nullable=True)
+    source_file: Text = text("Provenance: the file.")
+    source_row: Whole = whole("Provenance: the row of that file.", ge=1)
+    file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
+    event: Whole = whole("Provenance: the journal event that brought the row.", ge=1)
+
+
+class Charges(Table):
+    """One row per charge of the newest list: what a member was charged, and what of it is not paid yet."""
+
+    merchant_id: Text = text("The merchant.")
+    charge_id: Text = text("The charge's id.")
+    member_id: Text = text("The member.")
+    category: Text = text("What it is for.", nullable=True)
+    amount: Money = money("What was charged.")
+    outstanding: Money = money("What of it is not paid yet.")
+    charged_on: Day = day("The day it was charged.", nullable=True)
+    location: Text = text("Where it belongs.", nullable=True)
     source_file: Text = text("Provenance: the file.")
     source_row: Whole = whole("Provenance: the row of that file.", ge=1)
     file_event: Whole = whole("Provenance: the journal event of that file.", ge=1)
@@ -167,6 +237,65 @@ class Published(Table):
     software_version: Text = text("The version of Rollforward that made it.")
     recorded_at: Instant = instant("When.")
     closing_balances: Text = text("The closing balance of each balance type, as JSON.", nullable=True)
+
+
+class Operations(Table):
+    """One row per operation that was asked for: who, what, why, and what became of it. Refused ones too."""
+
+    merchant_id: Text = text("The merchant.")
+    operation_id: Text = text("The operation: of a preview that was processed, the preview's id.")
+    kind: Text = text("What was asked for, as the command is called.")
+    actor: Text = text("Email of who asked: a claim.")
+    approved_by: Text = text("Email of who approved it: a claim.", nullable=True)
+    os_user: Text = text("The user of the operating system that ran it.")
+    interface: Text = text("Through what it was asked.", isin=("cli", "dagster"))
+    run_id: Text = text("The Dagster run.")
+    request: Text = text("What was asked, as JSON.")
+    status: Text = text("Whether it was done.", isin=("processed", "refused"))
+    explanation: Text = text("What was done, or why it was refused.")
+    batch_id: Text = text("The batch that it issued, or was about.", nullable=True)
+    entries: Whole = whole("Entries that it posted.", ge=0)
+    unit: Text = text("The unit of what it posted.", nullable=True)
+    total: Total = total("The sum of what it posted, transfers counted once.", ge=0)
+    sha256: Text = text("Its entries, kept as archive/<sha256>.", nullable=True)
+    started_at: Instant = instant("When it was asked for.")
+    finished_at: Instant = instant("When it was recorded; its entries occurred then.")
+    event: Whole = whole("The merchant's journal event.", ge=1)
+
+
+class Previews(Table):
+    """One row per preview: what an operation would do, to be processed by its id. Not kept by a rebuild."""
+
+    merchant_id: Text = text("The merchant.")
+    preview_id: Text = text("The preview, and the operation that it becomes.")
+    kind: Text = text("What would be done.")
+    actor: Text = text("Email of who asked: a claim.")
+    approved_by: Text = text("Email of who approved it: a claim.", nullable=True)
+    request: Text = text("What was asked, as JSON.")
+    data_hash: Text = text("Hash over its recipients.")
+    filters: Text = text("The filters in words.")
+    warnings: Text = text("What to look at before it is processed; blank where there is nothing.", nullable=True)
+    recipients: Whole = whole("How many credits it would touch.", ge=0)
+    unit: Text = text("The unit.")
+    total: Total = total("What it would come to.", ge=0)
+    made_at: Instant = instant("When it was made.")
+
+
+class PreviewRecipients(Table):
+    """One row per credit that a preview would issue or touch."""
+
+    merchant_id: Text = text("The merchant.")
+    preview_id: Text = text("The preview.")
+    position: Whole = whole("Its place in the list, from 1.", ge=1)
+    member_id: Text = text("The member.")
+    email: Text = text("The member's email.", nullable=True)
+    name: Text = text("The member's name.", nullable=True)
+    student_id: Text = text("The student it is for.", nullable=True)
+    enrollment_id: Text = text("The enrollment it is for.", nullable=True)
+    credit_id: Text = text("The credit that is touched.", nullable=True)
+    amount: Money = money("What would be issued or taken.", ge=0)
+    stays: Money = money("What was asked to be taken, and cannot be.", ge=0)
+    why: Text = text("Why it is in the list, or what becomes of it.")
 
 
 class Landing(Table):

@@ -27,14 +27,20 @@ from schemas.table import Table, duckdb_columns
 PROJECT = Path(__file__).parents[1]
 CODE = ("pipelines", "assets", "schemas", "tests")
 LAYERS = ("settings", "staging", "ledger", "facts", "reports", "audits")
-READ_ALL = ("listings", "invariants", "anomalies")
+READ_ALL = ("listings", "invariants", "anomalies", "operations")
 SQL_LAYERS = tuple(sorted(folder.name for folder in (PROJECT / "sql").iterdir() if any(folder.glob("*.sql"))))
 MODELS = [model for layer in SQL_LAYERS for model in models.load_all(layer)]
 
 # Queries that only pass something on within a run, to no table that stays.
-PASSED_ON = {f"ledger.{one}_verdicts" for one in ("entry", "member", "batch", "balance")} | {"facts.stale_members"}
+PASSED_ON = {
+    "facts.stale_members",
+    *(f"ledger.{row}_verdicts" for row in ("entry", "member", "batch", "balance", "student", "enrollment", "charge")),
+}
 # Tables that the machinery keeps for itself: nobody builds upon them, so they are no assets.
-OWN_BOOKS = {"ledger.published", "ledger.landing", "ledger.readings", "facts.replayed"}
+OWN_BOOKS = {
+    *("ledger.published", "ledger.landing", "ledger.readings", "facts.replayed"),
+    *("ledger.previews", "ledger.preview_recipients"),
+}
 
 STRING_OR_COMMENT = re.compile(r"'(?:[^']|'')*'|--[^\n]*")
 FIRST_LINE = re.compile(r"-- [A-Z].*: one row per .+\.")

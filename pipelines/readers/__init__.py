@@ -10,10 +10,10 @@ from typing import Literal
 import duckdb
 
 from pipelines.readers import csv_file, json_lines, parquet_file, staged, xlsx_file
-from pipelines.readers.shape import Shape, UnreadableFileError
+from pipelines.readers.shape import Shape, UnreadableFileError, shown
 from pipelines.readers.staged import Read, clear
 
-__all__ = ["DecimalMark", "Kind", "Read", "Shape", "UnreadableFileError", "clear", "read"]
+__all__ = ["DecimalMark", "Kind", "Read", "Shape", "UnreadableFileError", "clear", "read", "shown"]
 
 Kind = Literal["csv", "parquet", "jsonl", "xlsx"]
 DecimalMark = Literal[".", ","]

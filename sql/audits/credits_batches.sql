@@ -123,6 +123,13 @@ findings as (
   group by all
 ),
 
+adjusted as (
+  select merchant_id, batch_id, min(finished_at) as since
+  from ledger.operations
+  where kind = 'adjust-batch' and status = 'processed'
+  group by all
+),
+
 told as (
   select
     batches.*,
@@ -143,11 +150,13 @@ told as (
     coalesce(total, 0) as total_amount,
     coalesce(redeemed, 0) - coalesce(refunded, 0) as net_used,
     coalesce(batches.reversed, 0) as taken_back,
-    coalesce(batches.remaining, 0) as left_over
+    coalesce(batches.remaining, 0) as left_over,
+    coalesce(adjusted.since < period.as_of, false) as is_adjusted
   from batches
   join settings.periods as period using (merchant_id, period)
   join settings.merchants as merchant using (merchant_id)
   left join ledger.batches as said using (merchant_id, batch_id)
+  left join adjusted using (merchant_id, batch_id)
 )
 
 select
@@ -166,7 +175,7 @@ select
     when recipient_count = 0 then 'Failed'
     when left_over = 0 and taken_back > 0 then 'Reversed'
     when taken_back > 0 then 'Partially Reversed'
-    when deducted > 0 then 'Adjusted'
+    when deducted > 0 or is_adjusted then 'Adjusted'
     else 'Active'
   end as status,
   description,

@@ -77,6 +77,8 @@ select
     when 'not_a_whole_number' then said || ' is not a whole number of at most 9 digits.'
     when 'unknown_system' then said || ' is neither balance_credit nor legacy_credit.'
     when 'not_true_or_false' then said || ' is neither true nor false.'
+    when 'neither_class_nor_camp' then said || ' is neither class nor camp.'
+    when 'not_days' then said || ' is not a list of days; write it like mon;wed.'
     when 'not_a_date' then said || ' is not a date; write it like 2026-06-30.'
     when 'unknown_issued_as' then said || ' is none of family, student, enrollment, csv, import.'
     when 'balance_changed' then

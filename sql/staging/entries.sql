@@ -105,12 +105,9 @@ select
     when said.original_amount is not null and original_amount is null then 'original_amount:too_large'
     when system not in ('balance_credit', 'legacy_credit') then 'system:unknown_system'
   end as problem,
-  -- What never varies in form stands as it is; texts are measured, so that none can pass for two, or for its neighbour.
-  md5(concat_ws(
-    ' ', entry_type, epoch_us(occurred_at), amount, priority, system, coalesce(epoch_us(expires_at)::varchar, 'never'),
-    epoch_us(coalesce(issued_at, occurred_at)), coalesce(original_amount, amount),
-    measured(entry_id), measured(member_id), measured(balance_type), measured(credit_id), measured(redemption_id),
-    measured(transfer_id), measured(batch_id), measured(credit_type), measured(reason), measured(reason_details),
-    measured(internal_note), measured(creator_name), measured(creator_email), measured(approved_by), measured(location)
-  )) as content_hash
+  content_hash_of(
+    entry_type, occurred_at, amount, priority, system, expires_at, issued_at, original_amount,
+    entry_id, member_id, balance_type, credit_id, redemption_id, transfer_id, batch_id, credit_type, reason,
+    reason_details, internal_note, creator_name, creator_email, approved_by, location
+  ) as content_hash
 from typed

@@ -1,0 +1,299 @@
+"""Operations on a batch that was issued: taking back what remains of it, and giving it another amount (seed 000)."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+
+from pipelines import clock
+from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
+from pipelines.operations.requests import AdjustBatch, ReverseBatch
+from pipelines.operations.single import positive_amount, said, told
+from schemas.table import MONEY_PRECISION, MONEY_SCALE
+
+_MONEY = pl.Decimal(MONEY_PRECISION, MONEY_SCALE)
+# Ties a credit that raised another one to it, and tells an accountant so.
+_RAISES = "Raises credit {}"
+_NONE_YET = Decimal(0)
+
+
+def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
+    """Take back what remains of each credit of the batch."""
+    reason = said("reason", request.reason)
+    credits = _credits_of(desk, request.batch)
+    unit = _unit_of(credits, request.batch)
+    issued, last_day = _window(desk, request.batch, credits)
+    if desk.today > last_day:
+        raise unknown(
+            "batch",
+            request.batch,
+            f"was issued on {issued}, and could be reversed until {last_day}, {desk.merchant.reversal_window_days} days"
+            " after. Its credits can still be adjusted one by one.",
+        )
+    reversed_before, used = sum_of(credits["reversed"]), sum_of(credits["used"])
+    issued_total = sum_of(credits.filter(pl.col("entry_type") != "transferred_in")["amount"])
+    remaining = sum_of(credits["remaining"])
+    if reversed_before:
+        raise unknown(
+            "batch",
+            request.batch,
+            f"has been reversed before: {told(reversed_before, unit)} of {told(issued_total, unit)} were taken back. A"
+            " batch is reversed once; its credits can still be adjusted one by one.",
+        )
+    if not remaining:
+        raise unknown("batch", request.batch, f"has nothing left to take back of {told(issued_total, unit)}.")
+    users = credits.filter(pl.col("used") > 0)["member_id"].n_unique()
+    if used and not request.unused_only:
+        raise unknown(
+            "batch",
+            request.batch,
+            f"is partly used: {users:,} recipients have used {told(used, unit)} of {told(issued_total, unit)}. With"
+            f" unused_only, the {told(remaining, unit)} that remain are taken back, and what was used stays with them.",
+        )
+    limit = desk.merchant.reversal_limit
+    recipients = credits.filter((pl.col("remaining") > 0) | (pl.col("used") > 0)).select(
+        pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("position"),
+        "member_id",
+        "email",
+        "name",
+        pl.lit(None, pl.String).alias("student_id"),
+        pl.lit(None, pl.String).alias("enrollment_id"),
+        "credit_id",
+        pl.col("remaining").cast(_MONEY).alias("amount"),
+        pl.max_horizontal(pl.col("used"), pl.lit(_NONE_YET)).cast(_MONEY).alias("stays"),
+        pl.when(pl.col("used") <= 0)
+        .then(pl.lit("Nothing of it has been used."))
+        .when(pl.col("remaining") > 0)
+        .then(pl.lit("Partly used: what was used stays."))
+        .otherwise(pl.lit("All used: it stays."))
+        .alias("why"),
+    )
+    taken = recipients.filter(pl.col("amount") > 0).join(
+        credits.select("credit_id", "balance_type", "location", "system", "priority"),
+        on="credit_id",
+        maintain_order="left",
+    )
+    entries = taken.select(
+        "position",
+        "member_id",
+        "balance_type",
+        "credit_id",
+        "amount",
+        "location",
+        "system",
+        "priority",
+        entry_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
+        entry_type=pl.lit("reversed"),
+        batch_id=pl.lit(request.batch),
+        reason=pl.lit(reason),
+        creator_name=pl.lit(desk.creator_name),
+        creator_email=pl.lit(desk.actor),
+        approved_by=pl.lit(desk.approved_by, pl.String),
+    )
+    members = taken["member_id"].n_unique()
+    return Plan(
+        entries=entries,
+        explanation=f"Took back {told(remaining, unit)} of batch {request.batch} from {members:,} members."
+        + (f" {told(used, unit)} had been used by {users:,} and stay." if used else ""),
+        unit=unit,
+        total=remaining,
+        recipients=recipients,
+        filters=f"Batch {request.batch}, issued on {issued}: {told(issued_total, unit)} in {credits.height:,} credits."
+        f" It can be reversed until {last_day}. Reason: {reason}.",
+        warnings=(f"{users:,} recipients have used {told(used, unit)}, which stay with them.",) if used else (),
+        batch_id=request.batch,
+        approval=f"Taking back {told(remaining, unit)} is above reversal_limit {limit:,f}"
+        if limit is not None and remaining > limit
+        else None,
+    )
+
+
+def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
+    """Another amount for each credit of the batch: down takes from it what remains, up issues the difference.
+
+    A credit that an earlier adjustment raised is one with the credits that raised it: its amount now is what they
+    come to, less what was deducted.
+    """
+    credits = _credits_of(desk, request.batch).filter(pl.col("entry_type") != "transferred_in")
+    unit = _unit_of(credits, request.batch)
+    balance_type = str(credits["balance_type"][0])
+    new = positive_amount(desk, "amount", request.amount, balance_type)
+    reason = said("reason", request.reason)
+    for member in request.members:
+        if credits.filter(member_id=member).is_empty():
+            raise unknown("members", member, f"has no credit in batch {request.batch}.")
+    if request.members:
+        credits = credits.filter(pl.col("member_id").is_in(request.members))
+    chained = _chains(credits).with_columns(
+        old=(pl.col("amount") - pl.col("deducted")).sum().over("base"),
+        raises=pl.col("is_raise").cum_count().over("base"),
+    )
+    bases = chained.filter(~pl.col("is_raise")).with_row_index("position", 1).cast({"position": pl.Int64})
+    change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
+    downs = _take_down(chained, bases.select("base", "position"), new)
+    taken = downs.group_by("position").agg(pl.col("take").sum().cast(_MONEY))
+    expired = pl.col("expires_at").is_not_null() & (pl.col("expires_at") <= desk.at)
+    listed = (
+        bases.with_columns(change=change, expired=expired)
+        .filter(pl.col("change") != 0)
+        .join(taken, on="position", how="left", maintain_order="left")
+        .with_columns(
+            amount_moved=pl.when(pl.col("change") < 0)
+            .then(pl.col("take").fill_null(_NONE_YET))
+            .when("expired")
+            .then(pl.lit(_NONE_YET, _MONEY))
+            .otherwise("change")
+            .cast(_MONEY)
+        )
+        .with_columns(stays=(pl.col("change").abs() - pl.col("amount_moved")).cast(_MONEY))
+    )
+    if listed.is_empty():
+        raise unknown("amount", request.amount, f"is what each recipient of batch {request.batch} has already.")
+    recipients = listed.select(
+        "position",
+        "member_id",
+        "email",
+        "name",
+        pl.lit(None, pl.String).alias("student_id"),
+        pl.lit(None, pl.String).alias("enrollment_id"),
+        "credit_id",
+        pl.col("amount_moved").alias("amount"),
+        "stays",
+        _why(new).alias("why"),
+    )
+    ups = listed.filter((pl.col("change") > 0) & ~pl.col("expired")).select(
+        "position",
+        "member_id",
+        "balance_type",
+        "credit_type",
+        "reason",
+        "reason_details",
+        "location",
+        "priority",
+        "expires_at",
+        "system",
+        entry_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
+        credit_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
+        entry_type=pl.lit("created"),
+        amount=pl.col("amount_moved"),
+        batch_id=pl.lit(request.batch),
+        internal_note=pl.format(_RAISES, "credit_id"),
+    )
+    taking = downs.filter(pl.col("take") > 0).select(
+        "position",
+        "member_id",
+        "balance_type",
+        "credit_id",
+        "location",
+        "priority",
+        "system",
+        entry_id=pl.format("{}.{}.{}", pl.lit(desk.operation_id), "position", "part"),
+        entry_type=pl.lit("deducted"),
+        amount=pl.col("take").cast(_MONEY),
+        batch_id=pl.lit(request.batch),
+        reason=pl.lit(reason),
+    )
+    entries = pl.concat([ups, taking], how="diagonal").with_columns(
+        creator_name=pl.lit(desk.creator_name),
+        creator_email=pl.lit(desk.actor),
+        approved_by=pl.lit(desk.approved_by, pl.String),
+    )
+    issued, took = sum_of(ups["amount"]), sum_of(taking["amount"])
+    short = recipients.filter(pl.col("stays") > 0)
+    warning = (
+        f"{short.height:,} recipients cannot come to {told(new, unit)} in full:"
+        f" {told(sum_of(short['stays']), unit)} stay as they are."
+    )
+    return Plan(
+        entries=entries,
+        explanation=f"Set batch {request.batch} to {told(new, unit)} for each recipient: issued {told(issued, unit)},"
+        f" took {told(took, unit)}."
+        + (
+            f" {short.height:,} could not come all the way, by {told(sum_of(short['stays']), unit)}."
+            if len(short)
+            else ""
+        ),
+        unit=unit,
+        total=issued + took,
+        recipients=recipients,
+        filters=f"Batch {request.batch}, {told(new, unit)} for each recipient. Reason: {reason}.",
+        warnings=(warning,) if len(short) else (),
+        batch_id=request.batch,
+    )
+
+
+OPERATIONS = (
+    Operation("reverse-batch", ReverseBatch, "owner", reverse_plan, previewed=True),
+    Operation("adjust-batch", AdjustBatch, "owner", adjust_plan, previewed=True),
+)
+
+
+def _credits_of(desk: Desk, batch: str) -> pl.DataFrame:
+    credits = desk.query("batch_credits", batch_id=batch)
+    if credits.is_empty():
+        raise unknown("batch", batch, f"is no batch of {desk.merchant.id} with credits. See `rollforward batches`.")
+    return credits
+
+
+def _unit_of(credits: pl.DataFrame, batch: str) -> str:
+    units = credits["unit"].unique().sort().to_list()
+    if len(units) > 1:
+        raise unknown("batch", batch, f"has credits in {' and '.join(units)}: adjust its credits one by one.")
+    return str(units[0])
+
+
+def _window(desk: Desk, batch: str, credits: pl.DataFrame) -> tuple[date, date]:
+    """The local day on which the batch was issued, and the last one on which it can be reversed."""
+    stated = desk.one(
+        "select issued_at from ledger.batches where merchant_id = $1 and batch_id = $2", desk.merchant.id, batch
+    )
+    issued_at = stated or credits["issued_at"].min()
+    assert isinstance(issued_at, datetime)
+    issued = clock.local_from_utc(issued_at, desk.merchant.timezone).date()
+    return issued, issued + timedelta(days=desk.merchant.reversal_window_days)
+
+
+def _chains(credits: pl.DataFrame) -> pl.DataFrame:
+    """Each credit with its `base`: the credit that it raises, itself where it raises none."""
+    raised = credits.filter(~pl.col("is_raise")).select(base="credit_id", internal_note=pl.format(_RAISES, "credit_id"))
+    return credits.join(
+        raised, left_on=["internal_note"], right_on=["internal_note"], how="left", maintain_order="left"
+    ).with_columns(base=pl.when("is_raise").then("base").otherwise("credit_id"))
+
+
+def _take_down(chained: pl.DataFrame, positions: pl.DataFrame, new: Decimal) -> pl.DataFrame:
+    """What is taken from each credit of those that come down, the newest of a chain first."""
+    excess = (pl.col("old") - pl.lit(new)).cast(_MONEY)
+    return (
+        chained.join(positions, on="base", maintain_order="left")
+        .filter(pl.col("old") > new)
+        .sort("position", "opened_at", "credit_id", descending=[False, True, True])
+        .with_columns(
+            before=pl.col("remaining").cum_sum().over("position") - pl.col("remaining"),
+            part=pl.int_range(1, pl.len() + 1).over("position"),
+        )
+        .with_columns(
+            take=pl.min_horizontal(
+                pl.col("remaining"),
+                pl.max_horizontal((excess - pl.col("before")).cast(_MONEY), pl.lit(_NONE_YET, _MONEY)),
+            ).cast(_MONEY)
+        )
+    )
+
+
+def _why(new: Decimal) -> pl.Expr:
+    goes = pl.format("From {} to {}", _plain("old"), pl.lit(f"{new:f}"))
+    return (
+        pl.when(pl.col("expired") & (pl.col("change") > 0))
+        .then(pl.format("{}: its credit has expired, so nothing is issued.", goes))
+        .when(pl.col("change") > 0)
+        .then(pl.format("{}: the difference is issued.", goes))
+        .when(pl.col("stays") > 0)
+        .then(pl.format("{}: {} of it is no longer there to take.", goes, _plain("stays")))
+        .otherwise(pl.format("{}: the difference is taken.", goes))
+    )
+
+
+def _plain(amount: str) -> pl.Expr:
+    """An amount without the zeros at its end."""
+    return pl.col(amount).cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")

@@ -1,0 +1,297 @@
+"""The commands of the operations: each is its job, with the fields of its request as options."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli import _everywhere as everywhere
+from pipelines.cli import _listing as listing
+from pipelines.cli import _Output as Output
+from pipelines.cli import _run as run_job
+from pipelines.cli import _show as show
+from pipelines.cli import _table as table
+from pipelines.cli import _wait as wait_option
+from pipelines.cli import main
+
+if TYPE_CHECKING:
+    from pipelines.settings import Home
+
+
+def _who(command: Any) -> Any:
+    """--merchant, --actor and --approved-by, on every operation."""
+    for option in (
+        click.option("--approved-by", default="", help="Email of another person, where a limit asks for it."),
+        click.option("--actor", required=True, help="Your email, as in access.toml."),
+        click.option("--merchant", required=True, help="The merchant's id."),
+        wait_option,
+    ):
+        command = option(command)
+    return command
+
+
+def _processed(command: Any) -> Any:
+    """PREVIEW_ID and --exclude, on what processes a preview."""
+    for option in (
+        click.option("--exclude", multiple=True, help="An id of the preview to leave out; may be repeated."),
+        click.argument("preview_id"),
+    ):
+        command = option(command)
+    return _who(everywhere(command))
+
+
+@main.command()
+@click.argument("member")
+@click.argument("amount")
+@click.option("--reason", required=True, help='One of the merchant\'s reasons, or "Other reason".')
+@click.option("--other-reason", default="", help='The reason in your words, with --reason "Other reason".')
+@click.option("--expires-in-days", default=0, help="Good through so many days from today; 0: never expires.")
+@click.option("--balance-type", default="default", show_default=True, help="The balance type.")
+@click.option("--internal-note", default="", help="A note that the member does not see.")
+@_who
+@everywhere
+def adjust(home: "Home", output: Output, **request: Any) -> None:
+    """Add AMOUNT to MEMBER's credit; with a minus sign, take it (write -- before it)."""
+    _operate(home, output, "adjust", request)
+
+
+@main.command("modify-balance")
+@click.argument("member")
+@click.argument("amount")
+@click.option("--deduct", is_flag=True, help="Flagged Deduction: take the amount. Default: Manual Change, add it.")
+@click.option("--notes", required=True, help="Change notes: what the change is for.")
+@click.option("--balance-type", default="default", show_default=True, help="The balance type.")
+@_who
+@everywhere
+def modify_balance(home: "Home", output: Output, *, deduct: bool, **request: Any) -> None:
+    """Add AMOUNT to MEMBER's balance, or take it, with notes that say why."""
+    _operate(home, output, "modify-balance", {**request, "change": "flagged-deduction" if deduct else "manual-change"})
+
+
+@main.command("add-balance")
+@click.argument("member")
+@click.argument("amount")
+@click.option("--balance-type", default="default", show_default=True, help="The balance type.")
+@click.option("--notes", default="", help="What it is for.")
+@_who
+@everywhere
+def add_balance(home: "Home", output: Output, **request: Any) -> None:
+    """Give MEMBER a first balance of AMOUNT in a balance type."""
+    _operate(home, output, "add-balance", request)
+
+
+@main.command("remove-balance")
+@click.argument("member")
+@click.option("--balance-type", default="default", show_default=True, help="The balance type.")
+@click.option("--reason", required=True, help="Why it is removed.")
+@_who
+@everywhere
+def remove_balance(home: "Home", output: Output, **request: Any) -> None:
+    """Take all that remains of MEMBER's balance type. For owners."""
+    _operate(home, output, "remove-balance", request)
+
+
+@main.command("merge-balance-types")
+@click.option("--source", "sources", multiple=True, required=True, help="A balance type to take from; may be repeated.")
+@click.option("--destination", required=True, help="The balance type to add to.")
+@click.option("--member", "members", multiple=True, help="Only this member; may be repeated.")
+@click.option("--keep-source", is_flag=True, help="Copy the balances instead of moving them. Needs --confirm-total.")
+@click.option("--confirm-total", default="", help="With --keep-source: the sum that is owed in addition.")
+@click.option("--reason", default="Balance types merged", show_default=True, help="Why.")
+@_who
+@everywhere
+def merge_balance_types(
+    home: "Home",
+    output: Output,
+    *,
+    sources: tuple[str, ...],
+    members: tuple[str, ...],
+    keep_source: bool,
+    **request: Any,
+) -> None:
+    """Move what remains of balance types into another of the same unit. For owners."""
+    lists = {"sources": [*sources], "members": [*members], "delete_from_source": not keep_source}
+    _operate(home, output, "merge-balance-types", {**request, **lists})
+
+
+@main.group("mass-credits")
+def mass_credits() -> None:
+    """Issue one credit to every family, student or enrollment that qualifies."""
+
+
+@mass_credits.command("preview")
+@click.argument("request_file", metavar="REQUEST.toml", type=click.Path(dir_okay=False, path_type=Path))
+@_who
+@everywhere
+def mass_credits_preview(home: "Home", output: Output, *, request_file: Path, wait: float, **who: str) -> None:
+    """Show who would get what REQUEST.toml asks for, and why."""
+    from pipelines.operations.mass_credits import MassCredits
+    from pipelines.operations.request_file import read_request
+    from pipelines.operations.requests import RefusedError
+
+    try:
+        request = read_request(request_file, MassCredits, **who)
+    except RefusedError as problem:
+        output.fail(str(problem))
+    _preview(home, output, "mass-credits", {**request, "wait": wait})
+
+
+@mass_credits.command("process")
+@_processed
+def mass_credits_process(home: "Home", output: Output, **request: Any) -> None:
+    """Issue what PREVIEW_ID showed, as one batch."""
+    _process(home, output, "mass-credits", request)
+
+
+@main.group("credits-csv")
+def credits_csv() -> None:
+    """Issue credits with individual amounts, from a CSV."""
+
+
+@credits_csv.command("preview")
+@click.argument("file", metavar="FILE.csv", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--description", default="", help="What the batch is called. Default: the name of the file.")
+@click.option("--credit-type", default="Adjustment", show_default=True, help="How it is tracked, like Promotional.")
+@click.option("--date", default="", help="The day it is issued for, like 2026-06-30. Default: today.")
+@click.option("--reason", default="", help="Why: the category of the reason, as in reports.")
+@click.option("--location", default="", help="The location that all of the credits belong to.")
+@click.option("--internal-note", default="", help="A note that members do not see.")
+@_who
+@everywhere
+def credits_csv_preview(home: "Home", output: Output, *, file: Path, **request: Any) -> None:
+    """Show what FILE.csv would issue. Columns: member_id and amount; reason_details, expires_at."""
+    _preview(home, output, "credits-csv", {**request, "file": str(file.absolute())})
+
+
+@credits_csv.command("process")
+@_processed
+def credits_csv_process(home: "Home", output: Output, **request: Any) -> None:
+    """Issue what PREVIEW_ID showed, as one batch."""
+    _process(home, output, "credits-csv", request)
+
+
+@main.group("reverse-batch")
+def reverse_batch() -> None:
+    """Take back what remains of a batch. For owners."""
+
+
+@reverse_batch.command("preview")
+@click.argument("batch")
+@click.option("--reason", required=True, help="Why it is taken back.")
+@click.option("--unused-only", is_flag=True, help="Where some has been used: take back what remains, let the rest be.")
+@_who
+@everywhere
+def reverse_batch_preview(home: "Home", output: Output, **request: Any) -> None:
+    """Show what would be taken back of BATCH, and what would stay, by recipient."""
+    _preview(home, output, "reverse-batch", request)
+
+
+@reverse_batch.command("process")
+@_processed
+def reverse_batch_process(home: "Home", output: Output, **request: Any) -> None:
+    """Take back what PREVIEW_ID showed."""
+    _process(home, output, "reverse-batch", request)
+
+
+@main.group("adjust-batch")
+def adjust_batch() -> None:
+    """Give the credits of a batch another amount. For owners."""
+
+
+@adjust_batch.command("preview")
+@click.argument("batch")
+@click.argument("amount")
+@click.option("--reason", required=True, help="Why it is changed.")
+@click.option("--member", "members", multiple=True, help="Only this recipient; may be repeated.")
+@_who
+@everywhere
+def adjust_batch_preview(home: "Home", output: Output, *, members: tuple[str, ...], **request: Any) -> None:
+    """Show what it takes to bring each credit of BATCH to AMOUNT."""
+    _preview(home, output, "adjust-batch", {**request, "members": [*members]})
+
+
+@adjust_batch.command("process")
+@_processed
+def adjust_batch_process(home: "Home", output: Output, **request: Any) -> None:
+    """Do what PREVIEW_ID showed."""
+    _process(home, output, "adjust-batch", request)
+
+
+@main.command()
+@click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
+@click.option("--kind", help="Only this kind, like adjust.")
+@click.option("--status", type=click.Choice(["processed", "refused"]), help="Only these.")
+@click.option("--actor", help="Only what this email asked for.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@everywhere
+def operations(
+    home: "Home",
+    output: Output,
+    merchants: tuple[str, ...],
+    csv_file: Path | None,
+    xlsx_file: Path | None,
+    **filters: str | None,
+) -> None:
+    """What was asked for, by whom, and what became of it; refused requests too."""
+    rows = listing(home, output, "operations", merchants, filters)
+    show(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+
+
+def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
+    told = _run(home, output, kind, request)["operation"]
+    output.data(told, told["explanation"])
+    if told["already"]:
+        output.say(f"{told['operation_id']} had been done before; nothing was posted now.")
+    output.say(f"Operation {told['operation_id']}: {told['entries']:,} entries. Next: rollforward operations")
+
+
+def _preview(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
+    """Show what would be done, and how to do it."""
+    who = f"--merchant {request['merchant']} --actor {request['actor']}"
+    metadata = _run(home, output, f"{kind}-preview", request)
+    told = metadata["preview"]
+    rows = listing(home, output, "preview_recipients", (request["merchant"],), {"preview_id": told["preview_id"]})
+    if output.as_json:
+        from pipelines.listings import as_json
+
+        output.data({**told, "recipients": as_json(rows)}, "")
+    else:
+        click.echo(told["filters"])
+        # Most operations have no student, no enrollment, or nothing that stays.
+        told_apart = [one.name for one in rows if one.null_count() < rows.height and (one != 0).any()]
+        click.echo(table(rows[told_apart], longest=160))
+    for warning in told["warnings"]:
+        output.say(f"Warning: {warning}")
+    output.say(f"{metadata['what']} The list: {told['csv_file']}")
+    if told["recipient_count"]:
+        output.say(
+            f"Nothing has moved yet. Next: rollforward --home {home.path} {kind} process {told['preview_id']} {who}"
+        )
+
+
+def _process(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
+    request["exclude"] = [*request["exclude"]]
+    told = _run(home, output, f"{kind}-process", request)["operation"]
+    output.data(told, told["explanation"])
+    if told["filters"]:
+        output.say(told["filters"])
+    done = "had been processed before; nothing was posted now" if told["already"] else "is done"
+    output.say(
+        f"{told['operation_id']} {done}: {told['entries']:,} entries, {told['total']} {told['unit']} in all."
+        f" Every one of them: {told['csv_file']}"
+    )
+
+
+def _run(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> dict[str, Any]:
+    wait = request.pop("wait")
+    job = kind.replace("-", "_")
+    resource = {"merchants": [request["merchant"]], "wait_seconds": wait}
+    told = run_job(home, output, job, resource, done="ledger/operations", ops={f"{job}_op": {"config": request}})
+    output.end()
+    return told["ledger/operations"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,455 @@
+"""What is true of every operation: who may, what is refused, what is previewed, and how it is recorded.
+
+An operation's module plans: which entries a request comes to. Everything is planned as of one instant, the one that
+the operation will be recorded at, under the shard's lock: nothing changes between the plan and the ledger.
+"""
+
+import getpass
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Literal
+
+import polars as pl
+
+from pipelines import clock, listings, models, promises
+from pipelines.access import Role, read_access
+from pipelines.journal import Journal, make_folder
+from pipelines.operations import posting
+from pipelines.operations.requests import RefusedError, Who, asked
+from pipelines.settings import Home, Merchant
+from pipelines.shards import Say, Shard
+from schemas import ledger
+from schemas.table import duckdb_columns
+
+_NOBODY = "access.toml names nobody who may do this"
+RECIPIENT_KEYS = ("member_id", "student_id", "enrollment_id", "credit_id")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes to.
+
+    `entries` has the columns of `posting.POSTED`. `recipients` has those of schemas.ledger.PreviewRecipients from
+    `position` on; an entry's position is that of its recipient. `total` is what is issued, taken or moved, in `unit`.
+    """
+
+    entries: pl.DataFrame
+    explanation: str
+    unit: str
+    total: Decimal
+    recipients: pl.DataFrame | None = None
+    filters: str = ""
+    warnings: tuple[str, ...] = ()
+    batch_id: str | None = None
+    # A row of the batches dataset, for an operation that issues one.
+    batch: Mapping[str, Any] | None = None
+    # Why this needs another person's approval, where the limit for one credit does not already say so.
+    approval: str | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One kind of operation. `plan` raises RefusedError."""
+
+    kind: str
+    request: type[Who]
+    role: Role
+    plan: Callable[["Desk", Any], Plan]
+    previewed: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence."""
+        return (self.request.__doc__ or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an operation."""
+
+    operation_id: str
+    kind: str
+    entries: int
+    unit: str
+    total: Decimal
+    explanation: str
+    # It had been done before: nothing was posted now.
+    already: bool = False
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an operation would do."""
+
+    preview_id: str
+    kind: str
+    filters: str
+    warnings: tuple[str, ...]
+    unit: str
+    total: Decimal
+    recipients: pl.DataFrame
+    csv_file: str
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where one request is worked on: the merchant's ledger, who asks, and the instant it is all about."""
+
+    home: Home
+    shard: Shard
+    merchant: Merchant
+    actor: str
+    approved_by: str | None
+    interface: Literal["cli", "dagster"]
+    run_id: str
+    operation_id: str
+    at: datetime
+    # The newest operation that the ledger knew before this run: later ones were left behind by a run that was killed.
+    known_event: int = 0
+    # Says what is under way just now.
+    doing: Say = lambda _what: None
+
+    @cached_property
+    def today(self) -> date:
+        """The merchant's local day."""
+        return clock.local_from_utc(self.at, self.merchant.timezone).date()
+
+    @property
+    def creator_name(self) -> str:
+        """The actor's name."""
+        return read_access(self.home)[self.actor.casefold()].name
+
+    def query(self, model: str, **parameters: Any) -> pl.DataFrame:
+        """The rows of a file of sql/operations, for this merchant and instant."""
+        loaded = models.load(f"operations.{model}")
+        values = {"merchant_id": self.merchant.id, "at": self.at, **parameters}
+        return self.shard.connection.execute(loaded.sql, loaded.bind(values)).pl()
+
+    def one(self, select: str, *parameters: Any) -> Any:
+        """The first value of a query."""
+        row = self.shard.connection.execute(select, [*parameters]).fetchone()
+        return row[0] if row else None
+
+
+def desk_for(
+    home: Home,
+    shard: Shard,
+    request: Who,
+    *,
+    interface: Literal["cli", "dagster"],
+    run_id: str,
+    root_run_id: str,
+    kind: str,
+    known_event: int,
+    doing: Say = lambda _what: None,
+) -> Desk:
+    """The desk for a request. A run that is executed again works on the same operation."""
+    merchant = shard.merchants[request.merchant]
+    return Desk(
+        home=home,
+        shard=shard,
+        merchant=merchant,
+        actor=request.actor.strip(),
+        approved_by=request.approved_by.strip() or None,
+        interface=interface,
+        run_id=run_id,
+        operation_id=f"{kind}-{root_run_id.replace('-', '')[:16]}",
+        at=Journal(home).next_instant(merchant.id),
+        known_event=known_event,
+        doing=doing,
+    )
+
+
+def perform(desk: Desk, operation: Operation, request: Who) -> Outcome:
+    """Do what is asked, at once. Raises RefusedError, which has been recorded."""
+    if done := _done_before(desk, operation, request):
+        return done
+    with _refusals(desk, operation.kind, request):
+        _allow(desk, operation.role)
+        plan = operation.plan(desk, request)
+        _approve(desk, operation.role, plan)
+    return _record(desk, operation, asked(request), plan)
+
+
+def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
+    """What the request would do, kept under an id that `process` takes. Raises RefusedError, recorded."""
+    with _refusals(desk, operation.kind, request):
+        _allow(desk, operation.role)
+        plan = operation.plan(desk, request)
+    recipients = _recipients(plan)
+    told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
+    data_hash = hashlib.sha256(recipients.write_csv().encode()).hexdigest()
+    made_of = "\n".join((desk.merchant.id, operation.kind, told, data_hash, desk.at.isoformat()))
+    preview_id = f"{operation.kind}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    row = {
+        "merchant_id": desk.merchant.id,
+        "preview_id": preview_id,
+        "kind": operation.kind,
+        "actor": desk.actor,
+        "approved_by": desk.approved_by,
+        "request": told,
+        "data_hash": data_hash,
+        "filters": plan.filters,
+        "warnings": "\n".join(plan.warnings) or None,
+        "recipients": recipients.height,
+        "unit": plan.unit,
+        "total": plan.total,
+        "made_at": desk.at,
+    }
+    kept = recipients.select(
+        pl.lit(desk.merchant.id).alias("merchant_id"), pl.lit(preview_id).alias("preview_id"), pl.all()
+    )
+    connection = desk.shard.connection
+    with promises.transaction(connection):
+        connection.execute(
+            f"insert into ledger.previews values ({', '.join('?' for _ in row)})",  # noqa: S608 - question marks
+            [row[name] for name in duckdb_columns(ledger.Previews)],
+        )
+        connection.from_arrow(kept.to_arrow()).insert_into("ledger.preview_recipients")
+    folder = desk.home.previews / desk.merchant.id
+    make_folder(folder)
+    csv_file = folder / f"{preview_id}.csv"
+    listings.write_csv(recipients, csv_file)
+    return Preview(
+        preview_id, operation.kind, plan.filters, plan.warnings, plan.unit, plan.total, recipients, str(csv_file)
+    )
+
+
+def process(
+    desk: Desk, operations: Mapping[str, Operation], preview_id: str, exclude: Sequence[str], request: Who
+) -> Outcome:
+    """Do what the preview showed, but for what is excluded; once. Raises RefusedError, which has been recorded."""
+    if done := _find(desk, "operation_id = $2 and status = 'processed'", preview_id):
+        return done
+    kept = desk.shard.connection.execute(
+        "select kind, request, approved_by from ledger.previews where merchant_id = $1 and preview_id = $2",
+        [desk.merchant.id, preview_id],
+    ).fetchone()
+    with _refusals(desk, kept[0] if kept else "process", request):
+        if kept is None:
+            raise RefusedError(
+                f'preview_id "{preview_id}" is no preview of {desk.merchant.id}. A rebuild does not keep previews: make'
+                " a new one."
+            )
+        kind, told, approved_by = kept
+        operation = operations[kind]
+        _allow(desk, operation.role)
+        desk = replace(desk, operation_id=preview_id, approved_by=desk.approved_by or approved_by)
+        made = operation.request(**{**json.loads(told), "merchant": desk.merchant.id, "actor": desk.actor})
+        desk.doing("Choosing recipients")
+        plan = operation.plan(desk, made)
+        _refuse_what_changed(desk, preview_id, plan)
+        plan = _without(plan, exclude)
+        _approve(desk, operation.role, plan)
+    return _record(desk, operation, {**json.loads(told), "exclude": [*exclude]}, plan)
+
+
+def sum_of(amounts: pl.Series) -> Decimal:
+    """The sum of exact amounts; 0 of none."""
+    total = amounts.sum()
+    assert isinstance(total, Decimal)
+    return total
+
+
+def unknown(field_name: str, value: object, what: str) -> RefusedError:
+    """A refusal that names field and value."""
+    return RefusedError(f'{field_name} "{value}" {what}')
+
+
+class _refusals:  # noqa: N801 - used as a statement
+    """Records a refusal that happens inside, and lets it pass on."""
+
+    def __init__(self, desk: Desk, kind: str, request: Who) -> None:
+        self.desk, self.kind, self.request = desk, kind, request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, problem: BaseException | None, _traceback: object) -> None:
+        if isinstance(problem, RefusedError):
+            content = _content(self.desk, self.kind, asked(self.request), status="refused", explanation=str(problem))
+            event = Journal(self.desk.home).write(self.desk.merchant.id, "operation", content, self.desk.at)
+            posting.apply(self.desk.shard, event)
+
+
+def _allow(desk: Desk, role: Role) -> None:
+    actors = read_access(desk.home)
+    able = sorted(actor.email for actor in actors.values() if actor.may(role, desk.merchant.id))
+    who = f"They are allowed to: {', '.join(able)}." if able else f"{_NOBODY} at {desk.merchant.id}."
+    actor = actors.get(desk.actor.casefold())
+    if actor is None:
+        raise unknown("actor", desk.actor, f"is not in access.toml. {who}")
+    if not actor.is_of(desk.merchant.id):
+        raise unknown("actor", desk.actor, f"has no role at {desk.merchant.id} in access.toml. {who}")
+    if not actor.may(role, desk.merchant.id):
+        raise unknown("actor", desk.actor, f"is {actor.role} in access.toml, and this needs {role}. {who}")
+
+
+def _approve(desk: Desk, role: Role, plan: Plan) -> None:
+    """Where a limit asks for it, another person with the role must have approved."""
+    why = plan.approval
+    limit = desk.merchant.approval_limit
+    if why is None and limit is not None:
+        over = plan.entries.filter((pl.col("entry_type") == "created") & (pl.col("amount") > limit))["amount"].max()
+        if over is not None:
+            why = f"A credit of {over.normalize():f} {plan.unit} is above approval_limit {limit:f}"  # type: ignore[union-attr]
+    if desk.approved_by is None:
+        if why is not None:
+            raise RefusedError(f"{why}: approved_by must name another person who is {role} or higher.")
+        return
+    if desk.approved_by.casefold() == desk.actor.casefold():
+        raise unknown("approved_by", desk.approved_by, "is who asks. Another person must approve.")
+    approver = read_access(desk.home).get(desk.approved_by.casefold())
+    if approver is None or not approver.may(role, desk.merchant.id):
+        raise unknown("approved_by", desk.approved_by, f"is not {role} or higher of {desk.merchant.id} in access.toml.")
+
+
+def _recipients(plan: Plan) -> pl.DataFrame:
+    assert plan.recipients is not None
+    return plan.recipients
+
+
+def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
+    former = (
+        desk.shard.connection.execute(
+            "select * exclude (merchant_id, preview_id) from ledger.preview_recipients"
+            " where merchant_id = $1 and preview_id = $2 order by position",
+            [desk.merchant.id, preview_id],
+        )
+        .pl()
+        .drop("position")
+    )
+    now = _recipients(plan).drop("position")
+    if former.is_empty():
+        raise RefusedError(f"The preview {preview_id} has no recipients, so there is nothing to process.")
+    # Whoever is there twice is told apart by which time it is.
+    keys = [*RECIPIENT_KEYS, "time"]
+    now, former = (rows.with_columns(time=pl.int_range(pl.len()).over(*RECIPIENT_KEYS)) for rows in (now, former))
+    new = now.join(former, on=keys, how="anti", nulls_equal=True)
+    gone = former.join(now, on=keys, how="anti", nulls_equal=True)
+    both = now.join(former, on=keys, nulls_equal=True, suffix="_before")
+    changed = both.filter(
+        pl.any_horizontal(
+            *(pl.col(name).ne_missing(pl.col(f"{name}_before")) for name in ("amount", "stays", "why", "email", "name"))
+        )
+    )
+    said = [
+        f"{count:,} {what} ({', '.join(rows['member_id'].head(3))}{', …' if count > 3 else ''})"
+        for what, rows in (("no longer belong to it", gone), ("belong to it now", new), ("have changed", changed))
+        if (count := rows.height)
+    ]
+    if said:
+        raise RefusedError(
+            f"The data has changed since the preview {preview_id} was made: {'; '.join(said)}. Nothing was posted. Make"
+            " a new preview and look at it."
+        )
+
+
+def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
+    """The plan but for the recipients that are excluded by any of their ids."""
+    if not exclude:
+        return plan
+    recipients = _recipients(plan)
+    known = {one for key in RECIPIENT_KEYS for one in recipients[key].unique().to_list()}
+    for one in exclude:
+        if one not in known:
+            raise unknown("exclude", one, "is no member, student, enrollment or credit of the preview.")
+    kept = recipients.filter(
+        ~pl.any_horizontal(*(pl.col(key).is_in([*exclude]).fill_null(False) for key in RECIPIENT_KEYS))
+    )
+    if kept.is_empty():
+        raise RefusedError("exclude leaves no recipient of the preview, so there is nothing to process.")
+    total = sum_of(kept["amount"])
+    batch = plan.batch and {
+        **plan.batch,
+        "declared_recipients": kept["member_id"].n_unique(),
+        "declared_total": str(total),
+    }
+    return replace(
+        plan,
+        recipients=kept,
+        entries=plan.entries.filter(pl.col("position").is_in(kept["position"].implode())),
+        total=total,
+        batch=batch,
+        explanation=f"{plan.explanation} Left out: {', '.join(exclude)}.",
+    )
+
+
+def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | None:
+    """The operation of this run, or one that a killed run left in the journal and that this run has just completed."""
+    told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
+    return _find(desk, "operation_id = $2 and status = 'processed'", desk.operation_id) or _find(
+        desk,
+        "event > $2 and status = 'processed' and kind = $3 and lower(actor) = lower($4) and request = $5",
+        desk.known_event,
+        operation.kind,
+        desk.actor,
+        told,
+    )
+
+
+def _find(desk: Desk, condition: str, *values: Any) -> Outcome | None:
+    found = desk.shard.connection.execute(
+        "select operation_id, kind, entries, unit, total, explanation from ledger.operations"  # noqa: S608 - conditions of ours
+        f" where merchant_id = $1 and {condition} limit 1",
+        [desk.merchant.id, *values],
+    ).fetchone()
+    if found is None:
+        return None
+    operation_id, kind, entries, unit, total, explanation = found
+    return Outcome(operation_id, kind, entries, unit, total, explanation, already=True)
+
+
+def _content(
+    desk: Desk, kind: str, request: Mapping[str, Any], *, status: str, explanation: str, **posted: Any
+) -> dict[str, Any]:
+    return {
+        "operation_id": desk.operation_id,
+        "kind": kind,
+        "actor": desk.actor,
+        "approved_by": desk.approved_by,
+        "os_user": getpass.getuser(),
+        "interface": desk.interface,
+        "run_id": desk.run_id,
+        "request": json.dumps(request, sort_keys=True, ensure_ascii=False),
+        "status": status,
+        "explanation": explanation,
+        "batch_id": None,
+        "batch": None,
+        "entries": 0,
+        "unit": None,
+        "total": "0",
+        "sha256": None,
+        "started_at": desk.at.isoformat(),
+        **posted,
+    }
+
+
+def _record(desk: Desk, operation: Operation, request: Mapping[str, Any], plan: Plan) -> Outcome:
+    promises.hold(plan.entries.height > 0, f"Operation {desk.operation_id} would post nothing")
+    entries = plan.entries.select(
+        pl.col(name).cast(kind) if name in plan.entries.columns else pl.lit(None, kind).alias(name)
+        for name, kind in posting.POSTED.items()
+    )
+    content = _content(
+        desk,
+        operation.kind,
+        request,
+        status="processed",
+        explanation=plan.explanation,
+        batch_id=plan.batch_id,
+        batch=plan.batch,
+        entries=entries.height,
+        unit=plan.unit,
+        total=str(plan.total),
+        sha256=posting.archive(desk.home, entries),
+    )
+    desk.doing(f"Posting {entries.height:,} entries")
+    event = Journal(desk.home).write(desk.merchant.id, "operation", content, desk.at)
+    posting.apply(desk.shard, event)
+    return Outcome(desk.operation_id, operation.kind, entries.height, plan.unit, plan.total, plan.explanation)

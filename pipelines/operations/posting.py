@@ -1,0 +1,138 @@
+"""From a journalled operation to the ledger: its entries, its batch, and the record of it, in one transaction.
+
+The entries are archived before the event is journalled, and the event is journalled before the ledger changes: an
+operation that was killed has happened or it has not, and a rebuild posts the same entries again.
+"""
+
+import hashlib
+import io
+from typing import Any
+
+import polars as pl
+
+from pipelines import models, promises
+from pipelines.journal import Event, make_folder, write_whole
+from pipelines.settings import Home
+from pipelines.shards import LedgerUnavailableError, Shard
+from schemas import ledger
+from schemas.table import MONEY_PRECISION, MONEY_SCALE, duckdb_columns
+
+_INSTANT = pl.Datetime("us", "UTC")
+_MONEY = pl.Decimal(MONEY_PRECISION, MONEY_SCALE)
+# What a plan says of each entry it posts; what it leaves out is blank. Without occurred_at an entry occurs when the
+# operation is recorded.
+POSTED: dict[str, Any] = {
+    "position": pl.Int64(),
+    "entry_id": pl.String(),
+    "entry_type": pl.String(),
+    "occurred_at": _INSTANT,
+    "member_id": pl.String(),
+    "balance_type": pl.String(),
+    "amount": _MONEY,
+    **{
+        name: pl.String()
+        for name in (
+            *("credit_id", "redemption_id", "transfer_id", "batch_id", "credit_type", "reason", "reason_details"),
+            *("internal_note", "creator_name", "creator_email", "approved_by", "location"),
+        )
+    },
+    "priority": pl.Int64(),
+    "expires_at": _INSTANT,
+    "issued_at": _INSTANT,
+    "original_amount": _MONEY,
+    "system": pl.String(),
+}
+
+
+def archive(home: Home, entries: pl.DataFrame) -> str:
+    """Keep entries (columns POSTED) in the archive, on disk when this returns; their hash."""
+    made = io.BytesIO()
+    entries.write_parquet(made)
+    content = made.getvalue()
+    sha256 = hashlib.sha256(content).hexdigest()
+    make_folder(home.archive)
+    write_whole(home.archive / sha256, content)
+    return sha256
+
+
+def apply(shard: Shard, event: Event) -> None:
+    """Do to the ledger what the operation's event says.
+
+    Raises LedgerUnavailableError where the archive lacks its entries, and BrokenPromiseError.
+    """
+    content, sql = event.content, shard.connection
+    if content["sha256"]:
+        path = shard.home.archive / content["sha256"]
+        if not path.is_file():
+            raise LedgerUnavailableError(
+                f"{path} is missing: it held the entries of operation {content['operation_id']}, event {event.number}"
+                f" of {event.merchant_id}. Put it back from a backup."
+            )
+        sql.execute("create or replace table staging.posted as select * from read_parquet($path)", {"path": str(path)})
+    with promises.transaction(sql):
+        if content["sha256"]:
+            _post(shard, event)
+        if content["batch"]:
+            _record_batch(shard, event)
+        told = {**content, "event": event.number, "merchant_id": event.merchant_id, "finished_at": event.recorded_at}
+        columns = list(duckdb_columns(ledger.Operations))
+        sql.execute(
+            f"insert into ledger.operations values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
+            [told[name] for name in columns],
+        )
+    sql.execute("drop table if exists staging.posted")
+
+
+def _post(shard: Shard, event: Event) -> None:
+    content, sql = event.content, shard.connection
+    model = models.load("operations.entries")
+    parameters = {
+        "merchant_id": event.merchant_id,
+        "recorded_at": event.recorded_at,
+        "operation_id": content["operation_id"],
+        "source_file": f"operations/{content['operation_id']}",
+        "event": event.number,
+    }
+    sql.execute(f"insert into ledger.entries by name {model.sql}", model.bind(parameters))
+    posted = promises.validate(
+        sql,
+        ledger.Entries,
+        "select * from ledger.entries where merchant_id = $1 and event = $2",
+        [event.merchant_id, event.number],
+        "ledger.entries",
+    )
+    promises.hold(
+        posted == content["entries"],
+        f"Operation {content['operation_id']} recorded {content['entries']} entries, {posted} are in the ledger",
+    )
+    known = sql.execute(
+        "select entry_id from ledger.entries where merchant_id = $1 and entry_id in"
+        " (select entry_id from staging.posted) group by entry_id having count(*) > 1 limit 1",
+        [event.merchant_id],
+    ).fetchone()
+    promises.hold(known is None, f"Entry {known and known[0]} of operation {content['operation_id']} is there already")
+
+
+def _record_batch(shard: Shard, event: Event) -> None:
+    """What a batches file would say of the batch that the operation issued."""
+    row = {
+        **event.content["batch"],
+        "merchant_id": event.merchant_id,
+        "recorded_at": event.recorded_at,
+        "source_file": f"operations/{event.content['operation_id']}",
+        "source_row": 1,
+        "file_event": event.number,
+        "event": event.number,
+    }
+    columns = list(duckdb_columns(ledger.Batches))
+    shard.connection.execute(
+        f"insert into ledger.batches values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
+        [row[name] for name in columns],
+    )
+    promises.validate(
+        shard.connection,
+        ledger.Batches,
+        "select * from ledger.batches where merchant_id = $1 and event = $2",
+        [event.merchant_id, event.number],
+        "ledger.batches",
+    )

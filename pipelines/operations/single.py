@@ -1,0 +1,264 @@
+"""Operations on one member's account: adjust, modify, add and remove a balance (seeds 002 and 003)."""
+
+import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from pipelines import clock
+from pipelines.operations.engine import Desk, Operation, Plan, unknown
+from pipelines.operations.posting import POSTED
+from pipelines.operations.requests import (
+    OTHER_REASON,
+    AddBalance,
+    AdjustCredit,
+    Amount,
+    ModifyBalance,
+    RefusedError,
+    RemoveBalance,
+)
+from schemas.table import MONEY_PRECISION, MONEY_SCALE
+
+CREDIT_TYPE = "Adjustment"
+NEW_PRIORITY = 50
+_AMOUNT = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
+
+
+def adjust_plan(desk: Desk, request: AdjustCredit) -> Plan:
+    """Seed 002: an amount with its sign, an expiry in days, and a reason from the merchant's list."""
+    signed = signed_amount(desk, "amount", request.amount, request.balance_type)
+    _known_member(desk, request.member)
+    reason = _reason(desk, request)
+    if signed > 0:
+        return _issue(
+            desk, request.member, request.balance_type, signed, reason=reason,
+            reason_details=None, internal_note=request.internal_note, expires_in_days=request.expires_in_days,
+        )  # fmt: skip
+    if request.expires_in_days:
+        raise unknown("expires_in_days", request.expires_in_days, "is for credit that is added; a deduction has none.")
+    return _take(desk, request.member, request.balance_type, -signed, reason, None, request.internal_note)
+
+
+def modify_plan(desk: Desk, request: ModifyBalance) -> Plan:
+    """Seed 003: Manual Change adds, Flagged Deduction takes; the change notes say why."""
+    amount = positive_amount(desk, "amount", request.amount, request.balance_type)
+    _known_member(desk, request.member)
+    notes = said("notes", request.notes)
+    if request.change == "manual-change":
+        return _issue(desk, request.member, request.balance_type, amount, reason="Manual Change", reason_details=notes)
+    return _take(desk, request.member, request.balance_type, amount, "Flagged Deduction", notes)
+
+
+def add_plan(desk: Desk, request: AddBalance) -> Plan:
+    """Seed 003, Add New: only where the member has never had anything in the balance type."""
+    amount = positive_amount(desk, "amount", request.amount, request.balance_type)
+    _known_member(desk, request.member)
+    if (account := _account(desk, request.member, request.balance_type)) is not None:
+        _, unit = account
+        raise unknown(
+            "balance_type",
+            request.balance_type,
+            f"is no new one for member {request.member}, who has"
+            f" {told(_available(desk, request.member, request.balance_type), unit)} in it. Use modify-balance.",
+        )
+    return _issue(
+        desk, request.member, request.balance_type, amount,
+        reason="New balance", reason_details=request.notes.strip() or None,
+    )  # fmt: skip
+
+
+def remove_plan(desk: Desk, request: RemoveBalance) -> Plan:
+    """Seed 003, Remove Item: takes all that remains."""
+    unit_of(desk, request.balance_type)
+    _known_member(desk, request.member)
+    reason = said("reason", request.reason)
+    available = _available(desk, request.member, request.balance_type)
+    if not available:
+        raise unknown("balance_type", request.balance_type, f"has nothing left for member {request.member}.")
+    return _take(desk, request.member, request.balance_type, available, reason, None)
+
+
+OPERATIONS = (
+    Operation("adjust", AdjustCredit, "administrator", adjust_plan),
+    Operation("modify-balance", ModifyBalance, "administrator", modify_plan),
+    Operation("add-balance", AddBalance, "administrator", add_plan),
+    Operation("remove-balance", RemoveBalance, "owner", remove_plan),
+)
+
+
+def unit_of(desk: Desk, balance_type: str, field: str = "balance_type") -> tuple[str, int]:
+    """The unit and decimals of a balance type. Raises RefusedError for one that is not declared."""
+    units = desk.merchant.units
+    if balance_type not in units:
+        raise unknown(field, balance_type, f"is not declared in merchants.toml; there are {', '.join(units)}.")
+    return units[balance_type]
+
+
+def signed_amount(desk: Desk, field: str, value: Amount, balance_type: str) -> Decimal:
+    """A request's amount as an exact decimal, not 0. Raises RefusedError, naming field and value."""
+    unit, decimals = unit_of(desk, balance_type)
+    text = value.strip() if isinstance(value, str) else str(value)
+    if desk.merchant.decimal_comma:
+        text = text.replace(",", ".")
+    found = _AMOUNT.fullmatch(text)
+    if isinstance(value, bool) or not found:
+        raise unknown(field, value, "is not an amount; write it like 12.50.")
+    if len(found[2].lstrip("0")) > MONEY_PRECISION - MONEY_SCALE:
+        raise unknown(field, value, "has more than 14 digits before the decimal point.")
+    if len((found[3] or "").rstrip("0")) > decimals:
+        raise unknown(field, value, f"has too many decimals; {unit} has {decimals}.")
+    amount = Decimal(text)
+    if not amount:
+        raise unknown(field, value, "is nothing.")
+    return amount
+
+
+def positive_amount(desk: Desk, field: str, value: Amount, balance_type: str) -> Decimal:
+    """The same, without sign."""
+    amount = signed_amount(desk, field, value, balance_type)
+    if amount < 0:
+        raise unknown(field, value, "has a minus sign; this operation says itself which way it counts.")
+    return amount
+
+
+def said(field: str, value: str) -> str:
+    """Text that must be there."""
+    if not value.strip():
+        raise RefusedError(f"{field} is missing: an operation says why it was done.")
+    return value.strip()
+
+
+def told(amount: Decimal, unit: str) -> str:
+    """An amount for people: 1,234.50 USD."""
+    text = f"{amount:,f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
+
+
+def end_of_expiry(desk: Desk, day: date, in_days: int) -> datetime | None:
+    """23:59:59 of the local day so many days after `day`; None for 0 days, which is never."""
+    return clock.end_of_day(day + timedelta(days=in_days), desk.merchant.timezone) if in_days else None
+
+
+def _reason(desk: Desk, request: AdjustCredit) -> str:
+    reason = said("reason", request.reason)
+    if reason.casefold() == OTHER_REASON.casefold():
+        if not request.other_reason.strip():
+            raise RefusedError(f'other_reason is missing: it says what "{OTHER_REASON}" is.')
+        return request.other_reason.strip()
+    if request.other_reason.strip():
+        raise unknown("other_reason", request.other_reason, f'is for reason "{OTHER_REASON}" only.')
+    offered = desk.merchant.reasons or tuple(
+        desk.shard.connection.execute(
+            "select distinct reason from ledger.entries where merchant_id = $1 and reason is not null order by 1",
+            [desk.merchant.id],
+        )
+        .pl()["reason"]
+        .to_list()
+    )
+    for one in offered:
+        if one.casefold() == reason.casefold():
+            return str(one)
+    raise unknown("reason", reason, f'is none of {", ".join(offered)}{", " if offered else ""}"{OTHER_REASON}".')
+
+
+def _known_member(desk: Desk, member: str) -> None:
+    known = desk.one(
+        "select 1 where exists (from ledger.members where merchant_id = $1 and member_id = $2)"
+        " or exists (from ledger.entries where merchant_id = $1 and member_id = $2)",
+        desk.merchant.id,
+        member,
+    )
+    if not known:
+        raise unknown("member", member, f"is no member of {desk.merchant.id}, and no entry names them.")
+
+
+def _account(desk: Desk, member: str, balance_type: str) -> tuple[Decimal, str] | None:
+    """What can be drawn and its unit; None where nothing ever moved."""
+    rows = desk.query("accounts").filter(member_id=member, balance_type=balance_type)
+    return None if rows.is_empty() else (rows["available"][0], rows["unit"][0])
+
+
+def _available(desk: Desk, member: str, balance_type: str) -> Decimal:
+    account = _account(desk, member, balance_type)
+    return account[0] if account else Decimal(0)
+
+
+def _issue(
+    desk: Desk,
+    member: str,
+    balance_type: str,
+    amount: Decimal,
+    *,
+    reason: str,
+    reason_details: str | None,
+    internal_note: str = "",
+    expires_in_days: int = 0,
+) -> Plan:
+    unit, _ = unit_of(desk, balance_type)
+    expires_at = end_of_expiry(desk, desk.today, expires_in_days)
+    entry = {
+        **_entry(desk, member, balance_type, amount, reason, reason_details, internal_note),
+        "entry_type": "created",
+        "credit_type": CREDIT_TYPE,
+        "expires_at": expires_at,
+    }
+    good = f", good through {desk.today + timedelta(days=expires_in_days)}" if expires_at else ""
+    return Plan(_frame(entry), f"Added {told(amount, unit)} to {member} ({balance_type}){good}.", unit, amount)
+
+
+def _take(
+    desk: Desk,
+    member: str,
+    balance_type: str,
+    amount: Decimal,
+    reason: str,
+    reason_details: str | None,
+    internal_note: str = "",
+) -> Plan:
+    unit, _ = unit_of(desk, balance_type)
+    available = _available(desk, member, balance_type)
+    if amount > available:
+        raise unknown(
+            "amount", told(amount, unit), f"is more than the balance of member {member}: {told(available, unit)}."
+        )
+    entry = _entry(desk, member, balance_type, amount, reason, reason_details, internal_note)
+    return Plan(
+        _frame({**entry, "entry_type": "deducted"}),
+        f"Took {told(amount, unit)} from {member} ({balance_type}); {told(available - amount, unit)} are left.",
+        unit,
+        amount,
+    )
+
+
+def _entry(
+    desk: Desk,
+    member: str,
+    balance_type: str,
+    amount: Decimal,
+    reason: str,
+    reason_details: str | None,
+    internal_note: str,
+) -> dict[str, Any]:
+    return {
+        "position": 1,
+        "entry_id": f"{desk.operation_id}.1",
+        "member_id": member,
+        "balance_type": balance_type,
+        "amount": amount,
+        "reason": reason,
+        "reason_details": reason_details,
+        "internal_note": internal_note.strip() or None,
+        "creator_name": desk.creator_name,
+        "creator_email": desk.actor,
+        "approved_by": desk.approved_by,
+        "priority": NEW_PRIORITY,
+        "system": "balance_credit",
+    }
+
+
+def _frame(entry: dict[str, Any]) -> pl.DataFrame:
+    created = entry["entry_type"] == "created"
+    whole = {**entry, "credit_id": entry["entry_id"] if created else None}
+    return pl.DataFrame([whole], schema_overrides={name: kind for name, kind in POSTED.items() if name in whole})

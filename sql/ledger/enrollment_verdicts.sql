@@ -1,0 +1,6 @@
+-- What the ledger says to each row of an enrollments file: one row per well-formed row.
+select
+  source_row,
+  if(problem is null, 'accepted', 'rejected') as verdict,
+  problem
+from staging.enrollments

@@ -1,0 +1,35 @@
+-- The enrollments of the newest roster, which takes the place of all before it: one row per enrollment.
+--
+-- Rows of it that were set aside and are read again join those that are there. Of one id its last row counts.
+with said as (
+  select
+    $merchant_id as merchant_id,
+    enrollment_id,
+    student_id,
+    kind,
+    name,
+    program,
+    location,
+    days,
+    keywords,
+    program_keywords,
+    starts_on,
+    ends_on,
+    status,
+    $source_file as source_file,
+    source_row,
+    $file_event::bigint as file_event,
+    $event::bigint as event
+  from staging.enrollments
+  where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
+  union all by name
+  select *
+  from ledger.enrollments
+  where merchant_id = $merchant_id and file_event >= $file_event
+)
+
+select *
+from said
+where file_event = (select max(file_event) from said)
+qualify row_number() over (partition by enrollment_id order by source_row desc) = 1
+order by enrollment_id

@@ -1,0 +1,102 @@
+"""Operations as people ask for them: the command line, and the launchpad of Dagster's UI."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from pipelines import runs
+from pipelines.definitions import defs
+from pipelines.operations import jobs
+from pipelines.operations.catalogue import OPERATIONS
+from pipelines.settings import Home
+from tests.desks import ANN, OLGA, make_office
+from tests.processes import rollforward
+
+WHO = ("--merchant", "acme", "--actor", ANN)
+OWNER = ("--merchant", "acme", "--actor", OLGA)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    office = make_office(tmp_path_factory.mktemp("operations"))
+    office.land("""
+        entry_id  member_id  amount  batch_id
+        c1        ada        10.00   sale
+        c2        ben        10.00   sale
+    """)
+    return office.home
+
+
+def test_an_adjustment_says_what_it_did_and_stands_in_the_history_and_the_list(home: Path) -> None:
+    done = rollforward(home, "adjust", "ada", "12.50", "--reason", "Other reason", "--other-reason", "Egg", *WHO)
+    assert done.stdout == "Added 12.5 USD to ada (default).\n"
+    rows = json.loads(rollforward(home, "--json", "history", "ada").stdout)
+    assert (rows[-1]["amount"], rows[-1]["balance"], rows[-1]["reason"]) == ("12.5000", "22.5000", "Egg")
+    (listed,) = json.loads(
+        rollforward(home, "--json", "operations", "--kind", "adjust", "--status", "processed").stdout
+    )
+    assert (listed["actor"], listed["total"], listed["interface"]) == (ANN, "12.5000", "cli")
+
+
+def test_a_refusal_is_one_sentence_and_exit_code_one(home: Path) -> None:
+    refused = rollforward(
+        home, "adjust", "--reason", "Other reason", "--other-reason", "x", *WHO, "--", "ada", "-1000", status=1
+    )
+    assert refused.stderr.strip().endswith("is more than the balance of member ada: 22.5 USD.")
+    assert refused.stdout == ""
+
+
+def test_a_batch_is_previewed_as_json_and_processed_once(home: Path) -> None:
+    asked = ("reverse-batch", "preview", "sale", "--reason", "Wrong", *OWNER)
+    rollforward(home, *asked, status=1)  # the entries' batch is of June, outside the window
+    home.joinpath("merchants.toml").write_text(
+        home.joinpath("merchants.toml")
+        .read_text()
+        .replace('currency = "USD"', 'currency = "USD"\nreversal_window_days = 9999', 1)
+    )
+    shown = json.loads(rollforward(home, "--json", *asked).stdout)
+    assert (shown["recipient_count"], shown["total"]) == (2, "20.0000")
+    assert [row["member_id"] for row in shown["recipients"]] == ["ada", "ben"]
+    assert Path(shown["csv_file"]).read_text().splitlines()[1].startswith("1,ada")
+    process = ("reverse-batch", "process", shown["preview_id"], "--exclude", "ben", *OWNER)
+    first = json.loads(rollforward(home, "--json", *process).stdout)
+    again = json.loads(rollforward(home, "--json", *process).stdout)
+    assert (first["total"], first["already"], again["already"]) == ("10.0000", False, True)
+    assert float(json.loads(rollforward(home, "--json", "balances", "--member", "ben").stdout)[0]["balance"]) == 10
+
+
+def test_every_operation_is_a_job_whose_form_explains_each_field() -> None:
+    for operation in OPERATIONS.values():
+        names = [f"{operation.kind}-preview", f"{operation.kind}-process"] if operation.previewed else [operation.kind]
+        for name in names:
+            job = defs.resolve_job_def(jobs.name_of(name))
+            assert job.description
+            (op,) = (node.definition for node in job.nodes)
+            assert isinstance(op, dg.OpDefinition)
+            kind = op.config_schema.config_type
+            assert isinstance(kind, dg.Shape)
+            fields = kind.fields
+            assert {"merchant", "actor", "approved_by"} <= set(fields)
+            for field, schema in fields.items():
+                assert schema.description, f"{name}: {field}"
+
+
+def test_a_run_of_the_launchpad_is_recorded_as_one(home: Path) -> None:
+    job = defs.resolve_job_def("modify_balance")
+    with runs.instance_of(Home(home)) as instance:
+        done = job.execute_in_process(
+            instance=instance,
+            run_config={
+                "resources": {"rollforward": {"config": {"home": str(home)}}},
+                "ops": {
+                    "modify_balance_op": {
+                        "config": {"merchant": "acme", "actor": ANN, "member": "ben", "amount": 5, "notes": "Recount"}
+                    }
+                },
+            },
+        )
+    assert done.success
+    (listed,) = json.loads(rollforward(home, "--json", "operations", "--kind", "modify-balance").stdout)
+    assert (listed["interface"], listed["run_id"]) == ("dagster", done.run_id)

@@ -1,0 +1,446 @@
+"""Operations on accounts and batches: what they post, what they refuse, and what is kept of them."""
+
+import json
+import re
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipelines.journal import Journal
+from pipelines.operations import engine, posting
+from pipelines.operations.requests import RefusedError
+from pipelines.rebuild import rebuild
+from tests.desks import ANN, BO, OLGA, Office, make_office
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    made = make_office(tmp_path)
+    made.land("""
+        entry_id  member_id  amount  occurred_at
+        c1        ada        10.00   2026-06-01T12:00Z
+        c2        ben        20.00   2026-06-02T12:00Z
+    """)
+    return made
+
+
+def adjust(office: Office, amount: str, **asked: Any) -> engine.Outcome:
+    return office.do(
+        "adjust", member="ada", amount=amount, **{"reason": "Other reason", "other_reason": "Egg", **asked}
+    )
+
+
+def refusal(office: Office, kind: str, **asked: Any) -> str:
+    with pytest.raises(RefusedError) as refused:
+        office.do(kind, **asked)
+    return str(refused.value)
+
+
+# Adjust credit (seed 002)
+
+
+def test_a_positive_adjustment_issues_a_credit_of_type_adjustment(office: Office) -> None:
+    done = adjust(office, "12.50")
+    assert (done.entries, done.total, done.unit) == (1, Decimal("12.50"), "USD")
+    assert office.balance("ada") == "22.50"
+    (entry,) = office.rows(f"from ledger.entries where operation_id = '{done.operation_id}'")
+    told = ("entry_type", "credit_type", "reason", "creator_name", "creator_email", "expires_at", "source_file")
+    assert [entry[name] for name in told] == [
+        "created", "Adjustment", "Egg", "Ann Lee", ANN, None, f"operations/{done.operation_id}",
+    ]  # fmt: skip
+
+
+def test_a_negative_adjustment_deducts(office: Office) -> None:
+    adjust(office, "-4")
+    assert office.balance("ada") == "6.00"
+
+
+def test_a_deduction_of_all_that_is_there_is_done_and_of_a_cent_more_is_refused_with_the_balance(
+    office: Office,
+) -> None:
+    with pytest.raises(RefusedError, match=r'amount "10.01 USD" is more than the balance of member ada: 10 USD.'):
+        adjust(office, "-10.01")
+    adjust(office, "-10.00")
+    assert office.balance("ada") == "0.00"
+
+
+def test_credit_that_expires_in_five_days_is_good_through_the_fifth_day_from_today(office: Office) -> None:
+    done = adjust(office, "5", expires_in_days=5)
+    (entry,) = office.rows(
+        "select as_local(expires_at, 'America/New_York')::time as at,"
+        " as_local(expires_at, 'America/New_York')::date - as_local(occurred_at, 'America/New_York')::date as days"
+        f" from ledger.entries where operation_id = '{done.operation_id}'"
+    )
+    assert (str(entry["at"]), entry["days"]) == ("23:59:59", 5)
+
+
+def test_a_reason_is_one_of_the_merchants_list_or_other_reason_with_its_text(office: Office) -> None:
+    office.settings('reasons = ["Goodwill", "Damaged"]')
+    assert refusal(office, "adjust", member="ada", amount="1", reason="Egg") == (
+        'reason "Egg" is none of Goodwill, Damaged, "Other reason".'
+    )
+    assert refusal(office, "adjust", member="ada", amount="1", reason="other reason").startswith(
+        "other_reason is missing"
+    )
+    assert "other_reason" in refusal(office, "adjust", member="ada", amount="1", reason="Damaged", other_reason="x")
+    assert "reason is missing" in refusal(office, "adjust", member="ada", amount="1", reason=" ")
+    office.do("adjust", member="ada", amount="1", reason="goodwill")
+    assert office.rows("select reason from ledger.entries where operation_id is not null") == [{"reason": "Goodwill"}]
+
+
+def test_where_the_merchant_lists_no_reasons_those_of_the_ledger_are_offered(office: Office) -> None:
+    office.land(
+        """
+        entry_id  member_id  amount  reason
+        c3        ada        1.00    Goodwill
+        """,
+        "more",
+    )
+    assert "is none of Goodwill" in refusal(office, "adjust", member="ada", amount="1", reason="Egg")
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ("abc", 'amount "abc" is not an amount; write it like 12.50.'),
+        ("1.005", 'amount "1.005" has too many decimals; USD has 2.'),
+        ("0", 'amount "0" is nothing.'),
+        ("123456789012345", 'amount "123456789012345" has more than 14 digits before the decimal point.'),
+        ("1e3", 'amount "1e3" is not an amount; write it like 12.50.'),
+    ],
+)
+def test_an_amount_that_is_none_is_refused_naming_field_and_value(office: Office, amount: str, said: str) -> None:
+    assert refusal(office, "adjust", member="ada", amount=amount, reason="Other reason", other_reason="x") == said
+
+
+def test_amounts_may_be_numbers_and_are_taken_by_their_shortest_text(office: Office) -> None:
+    office.do("adjust", member="ada", amount=0.1, reason="Other reason", other_reason="x")
+    office.do("adjust", member="ada", amount=3, reason="Other reason", other_reason="x")
+    assert office.balance("ada") == "13.10"
+
+
+def test_an_unknown_member_balance_type_or_decimal_of_a_token_is_refused(office: Office) -> None:
+    other = {"reason": "Other reason", "other_reason": "x"}
+    assert refusal(office, "adjust", member="zoe", amount="1", **other) == (
+        'member "zoe" is no member of acme, and no entry names them.'
+    )
+    assert 'balance_type "moon" is not declared' in refusal(
+        office, "adjust", member="ada", amount="1", balance_type="moon", **other
+    )
+    assert "TKN has 0" in refusal(office, "adjust", member="ada", amount="1.5", balance_type="winston", **other)
+
+
+# Balances (seed 003)
+
+
+def test_a_manual_change_adds_and_a_flagged_deduction_takes_with_notes(office: Office) -> None:
+    office.do("modify-balance", member="ada", amount="5", notes="Recount")
+    office.do("modify-balance", member="ada", amount="3", change="flagged-deduction", notes="Recount")
+    assert office.balance("ada") == "12.00"
+    assert "notes is missing" in refusal(office, "modify-balance", member="ada", amount="5", notes="")
+    assert "minus sign" in refusal(office, "modify-balance", member="ada", amount="-5", notes="x")
+
+
+def test_a_first_balance_is_added_once(office: Office) -> None:
+    office.do("add-balance", member="ada", amount="1000", balance_type="winston")
+    assert office.balance("ada", "winston") == "1000.00"
+    assert "1,000 TKN" in refusal(office, "add-balance", member="ada", amount="5", balance_type="winston")
+
+
+def test_removing_a_balance_takes_all_that_remains_and_needs_an_owner(office: Office) -> None:
+    assert "is administrator in access.toml, and this needs owner" in refusal(
+        office, "remove-balance", member="ada", reason="Left"
+    )
+    office.do("remove-balance", actor=OLGA, member="ada", reason="Left")
+    assert office.balance("ada") == "0.00"
+    assert "has nothing left" in refusal(office, "remove-balance", actor=OLGA, member="ada", reason="Left")
+
+
+# Merging balance types (seed 003)
+
+
+def test_a_merge_moves_each_credit_with_its_expiry_and_leaves_the_liability_as_it_is(office: Office) -> None:
+    office.land(
+        """
+        entry_id  member_id  amount  balance_type  expires_at  reason
+        g1        ada        7.00    gift          2099-12-31  Gift card
+        g2        ben        3.00    gift                      Gift card
+        """,
+        "gifts",
+    )
+    office.do("merge-balance-types", actor=OLGA, sources=["gift"], destination="default")
+    assert (office.balance("ada"), office.balance("ada", "gift")) == ("17.00", "0.00")
+    assert (office.balance("ben"), office.balance("ben", "gift")) == ("23.00", "0.00")
+    moved = office.rows(
+        "select reason, expires_at is null as never, issued_at::date::varchar as issued from facts.credits"
+        " where entry_type = 'transferred_in' order by member_id"
+    )
+    assert moved == [
+        {"reason": "Gift card", "never": False, "issued": "2026-06-01"},
+        {"reason": "Gift card", "never": True, "issued": "2026-06-01"},
+    ]
+    assert office.rows("from facts.findings") == []
+
+
+def test_a_copy_enlarges_what_is_owed_and_needs_that_sum_confirmed(office: Office) -> None:
+    asked: dict[str, Any] = {"actor": OLGA, "sources": ["default"], "destination": "gift", "delete_from_source": False}
+    assert "a copy adds 30 USD to what is owed" in refusal(office, "merge-balance-types", **asked)
+    assert 'confirm_total "29" is not what the copy adds: 30 USD.' in refusal(
+        office, "merge-balance-types", **asked, confirm_total="29"
+    )
+    office.do("merge-balance-types", **asked, confirm_total="30.00")
+    assert (office.balance("ada"), office.balance("ada", "gift")) == ("10.00", "10.00")
+    assert office.rows("select distinct credit_type from ledger.entries where operation_id is not null") == [
+        {"credit_type": "Copy"}
+    ]
+
+
+def test_a_merge_of_other_units_of_itself_or_of_nothing_is_refused(office: Office) -> None:
+    merge = {"kind": "merge-balance-types", "actor": OLGA}
+    assert "is in TKN, and default in USD" in refusal(office, **merge, sources=["winston"], destination="default")
+    assert "is the destination too" in refusal(office, **merge, sources=["gift"], destination="gift")
+    assert "Nobody has anything left in gift" in refusal(office, **merge, sources=["gift"], destination="default")
+    assert 'members "ben" has nothing left' in refusal(
+        office, **merge, sources=["gift"], destination="default", members=["ben"]
+    )
+
+
+# Batches (seed 000)
+
+BATCH = """
+    entry_id  member_id  amount  batch_id  expires_at  reason       occurred_at
+    b1        cy         10.00   sale                  Summer Sale  {day}
+    b2        di         10.00   sale      2099-12-31  Summer Sale  {day}
+    b3        ed         10.00   sale                  Summer Sale  {day}
+"""
+
+
+@pytest.fixture
+def sale(office: Office) -> Office:
+    """A batch of the day before yesterday."""
+    office.land(BATCH.format(day=days_ago(2)), "sale")
+    return office
+
+
+def use(office: Office) -> None:
+    """Cy uses 4.00 of it, di all."""
+    office.land(
+        f"""
+        entry_id  entry_type  member_id  amount  occurred_at
+        u1        redeemed    cy         4.00    {days_ago(1)}
+        u2        redeemed    di         10.00   {days_ago(1)}
+        """,
+        "used",
+    )
+
+
+def days_ago(days: int) -> str:
+    """A local day of the merchant."""
+    return (datetime.now(ZoneInfo("America/New_York")).date() - timedelta(days=days)).isoformat()
+
+
+def test_a_batch_that_nobody_has_used_is_taken_back_whole(sale: Office) -> None:
+    shown = sale.preview("reverse-batch", batch="sale", reason="Wrong segment")
+    assert (shown.total, shown.recipients.height) == (Decimal("30.0000"), 3)
+    assert sale.balance("cy") == "10.00", "a preview moves nothing"
+    done = sale.process(shown)
+    assert (done.entries, done.total) == (3, Decimal("30.0000"))
+    assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["0.00"] * 3
+    assert {row["entry_type"] for row in sale.rows("from ledger.entries where operation_id is not null")} == {
+        "reversed"
+    }
+
+
+def test_a_used_batch_is_refused_unless_only_what_remains_is_taken(sale: Office) -> None:
+    use(sale)
+    with pytest.raises(RefusedError, match=r"2 recipients have used 14 USD of 30 USD. With unused_only, the 16 USD"):
+        sale.preview("reverse-batch", batch="sale", reason="x")
+    shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    assert shown.recipients.select("member_id", "amount", "stays").rows() == [
+        ("cy", Decimal("6.0000"), Decimal("4.0000")),
+        ("di", Decimal("0.0000"), Decimal("10.0000")),
+        ("ed", Decimal("10.0000"), Decimal("0.0000")),
+    ]
+    assert sale.process(shown).total == Decimal("16.0000")
+
+
+def test_a_batch_is_reversed_once(sale: Office) -> None:
+    sale.process(sale.preview("reverse-batch", batch="sale", reason="x"), exclude=["ed"])
+    with pytest.raises(RefusedError, match="has been reversed before: 20 USD of 30 USD were taken back"):
+        sale.preview("reverse-batch", batch="sale", reason="x")
+
+
+def test_the_reversal_window_ends_with_its_last_day(office: Office) -> None:
+    office.land(BATCH.format(day=days_ago(60)), "last")
+    assert office.preview("reverse-batch", batch="sale", reason="x").recipients.height == 3
+    office.land(re.sub(r"\bb(\d)", r"o\1", BATCH.format(day=days_ago(61)).replace("sale", "old ")), "past")
+    with pytest.raises(RefusedError, match=r"could be reversed until .*, 60 days after"):
+        office.preview("reverse-batch", batch="old", reason="x")
+
+
+def test_a_reversal_over_the_limit_needs_another_owners_approval(sale: Office) -> None:
+    sale.settings("reversal_limit = 25.00")
+    shown = sale.preview("reverse-batch", batch="sale", reason="x")
+    with pytest.raises(RefusedError, match=r"Taking back 30 USD is above reversal_limit 25.*approved_by must name"):
+        sale.process(shown)
+    with pytest.raises(RefusedError, match="is not owner or higher"):
+        sale.process(shown, approved_by=ANN)
+    with pytest.raises(RefusedError, match="Another person must approve"):
+        sale.process(shown, approved_by=OLGA)
+
+
+def test_a_batch_comes_down_by_what_remains_and_says_who_cannot(sale: Office) -> None:
+    use(sale)
+    shown = sale.preview("adjust-batch", batch="sale", amount="5", reason="Too much")
+    assert shown.recipients.select("member_id", "amount", "stays").rows() == [
+        ("cy", Decimal("5.0000"), Decimal("0.0000")),
+        ("di", Decimal("0.0000"), Decimal("5.0000")),
+        ("ed", Decimal("5.0000"), Decimal("0.0000")),
+    ]
+    assert shown.warnings == ("1 recipients cannot come to 5 USD in full: 5 USD stay as they are.",)
+    sale.process(shown)
+    assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["1.00", "0.00", "5.00"]
+
+
+def test_a_batch_goes_up_by_new_credits_with_its_id_and_the_old_expiry(sale: Office) -> None:
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="12", reason="Too little", members=["di"]))
+    (credit,) = sale.rows(
+        "select member_id, amount::varchar as amount, batch_id, reason, expires_at::date::varchar as expires,"
+        " internal_note from facts.credits where event > 2 and member_id = 'di' and amount < 10"
+    )
+    assert credit == {
+        "member_id": "di", "amount": "2.0000", "batch_id": "sale", "reason": "Summer Sale",
+        "expires": "2100-01-01", "internal_note": "Raises credit b2",
+    }  # fmt: skip
+
+
+def test_a_batch_adjusted_up_and_then_down_ends_where_it_was_told_to(sale: Office) -> None:
+    for amount in ("12", "11", "8", "9"):
+        sale.process(sale.preview("adjust-batch", batch="sale", amount=amount, reason="x"))
+    assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["9.00"] * 3
+    with pytest.raises(RefusedError, match="is what each recipient of batch sale has already"):
+        sale.preview("adjust-batch", batch="sale", amount="9", reason="x")
+
+
+def test_recipients_without_a_credit_in_the_batch_are_refused(sale: Office) -> None:
+    with pytest.raises(RefusedError, match='members "ada" has no credit in batch sale'):
+        sale.preview("adjust-batch", batch="sale", amount="9", reason="x", members=["ada"])
+    with pytest.raises(RefusedError, match='batch "nope" is no batch of acme'):
+        sale.preview("reverse-batch", batch="nope", reason="x")
+
+
+# Previews
+
+
+def test_a_preview_processed_again_posts_nothing(sale: Office) -> None:
+    shown = sale.preview("reverse-batch", batch="sale", reason="x")
+    first, again = sale.process(shown), sale.process(shown)
+    assert (first.already, again.already, again.operation_id) == (False, True, shown.preview_id)
+    assert len(sale.rows("from ledger.entries where operation_id is not null")) == 3
+
+
+def test_a_preview_whose_data_has_changed_is_refused_with_what_changed(sale: Office) -> None:
+    shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    use(sale)
+    with pytest.raises(RefusedError, match=r"2 have changed \(cy, di\). Nothing was posted. Make a new preview"):
+        sale.process(shown)
+
+
+def test_an_unknown_preview_and_an_exclusion_that_excludes_nobody_are_refused(sale: Office) -> None:
+    with pytest.raises(RefusedError, match="is no preview of acme"):
+        sale.process("reverse-batch-000000000000")
+    shown = sale.preview("reverse-batch", batch="sale", reason="x")
+    with pytest.raises(RefusedError, match='exclude "zoe" is no member'):
+        sale.process(shown, exclude=["zoe"])
+    with pytest.raises(RefusedError, match="leaves no recipient"):
+        sale.process(shown, exclude=["cy", "di", "ed"])
+
+
+# Who may, and who approves
+
+
+def test_who_is_not_named_not_of_the_merchant_or_of_too_low_a_role_is_refused(office: Office) -> None:
+    asked = {"member": "ada", "amount": "1", "reason": "Other reason", "other_reason": "x"}
+    assert "is not in access.toml. They are allowed to: ann@acme.example" in refusal(
+        office, "adjust", actor="zoe@acme.example", **asked
+    )
+    assert "has no role at acme" in refusal(office, "adjust", actor="eve@elsewhere.example", **asked)
+    assert "is viewer in access.toml, and this needs administrator" in refusal(
+        office, "adjust", actor="vera@acme.example", **asked
+    )
+
+
+def test_a_credit_over_the_limit_needs_another_persons_approval(office: Office) -> None:
+    office.settings("approval_limit = 100.00")
+    asked = {"member": "ada", "amount": "100.01", "reason": "Other reason", "other_reason": "x"}
+    assert "A credit of 100.01 USD is above approval_limit 100.00" in refusal(office, "adjust", **asked)
+    assert "Another person must approve" in refusal(office, "adjust", approved_by=ANN.upper(), **asked)
+    assert "is not administrator or higher of acme" in refusal(
+        office, "adjust", approved_by="vera@acme.example", **asked
+    )
+    office.do("adjust", approved_by=BO, **asked)
+    assert office.rows("select approved_by from ledger.entries where operation_id is not null") == [{"approved_by": BO}]
+    office.do("adjust", member="ada", amount="100.00", reason="Other reason", other_reason="x")
+
+
+def test_without_access_toml_there_are_no_operations(office: Office) -> None:
+    office.installation.home.access_file.unlink()
+    assert "access.toml names nobody who may do this at acme" in refusal(
+        office, "add-balance", member="ada", amount="1", balance_type="gift"
+    )
+
+
+# What is kept
+
+
+def test_every_operation_is_recorded_with_who_what_and_how_refused_ones_too(office: Office) -> None:
+    adjust(office, "5")
+    with pytest.raises(RefusedError):
+        adjust(office, "-99")
+    done, refused = office.rows("from ledger.operations order by event")
+    assert (done["status"], done["actor"], done["interface"], done["entries"]) == ("processed", ANN, "cli", 1)
+    assert json.loads(done["request"])["amount"] == "5"
+    assert (refused["status"], refused["entries"], str(refused["total"])) == ("refused", 0, "0.0000")
+    assert "is more than the balance" in refused["explanation"]
+    assert done["os_user"]
+
+
+def test_an_operation_killed_after_its_journal_is_completed_by_the_next_run_and_not_done_twice(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(posting, "apply", die)
+    with pytest.raises(Killed):
+        adjust(office, "5")
+    monkeypatch.undo()
+    again = adjust(office, "5")
+    assert again.already
+    assert office.balance("ada") == "15.00"
+    assert adjust(office, "5").already is False, "asked once more, it is done once more"
+    assert office.balance("ada") == "20.00"
+
+
+def test_a_run_executed_again_does_not_repeat_its_operation(office: Office) -> None:
+    asked: dict[str, Any] = {"run_id": "a" * 32}
+    assert adjust(office, "5", **asked).already is False
+    assert adjust(office, "5", **asked).already is True
+    assert office.balance("ada") == "15.00"
+
+
+def test_a_rebuild_posts_the_same_operations(sale: Office) -> None:
+    adjust(sale, "5")
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="12", reason="x"))
+    with pytest.raises(RefusedError):
+        adjust(sale, "-99")
+    (rebuilt,) = rebuild(sale.installation.home, wait_s=0, say=sale.installation.said.append)
+    assert (rebuilt.differences, rebuilt.compared) == ((), True)
+    assert len(Journal(sale.installation.home).numbers("acme")) == 5
