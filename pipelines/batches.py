@@ -65,13 +65,14 @@ def _audited(home: Home, merchant_ids: Sequence[str], now: datetime) -> Iterator
             " and schema_name in ('ledger', 'facts')"
         ).fetchall():
             connection.execute(f'create view "{schema}"."{table}" as from ledger_copy."{schema}"."{table}"')
-        periods.tell(connection, [_all_until(merchant, now) for merchant in merchants.values()])
+        periods.tell(connection, [all_until(merchant, now) for merchant in merchants.values()])
         for name in TABLES:
             connection.execute(f"create table {name} as {models.load(name).sql}")
         yield connection
 
 
-def _all_until(merchant: Merchant, now: datetime) -> periods.Period:
+def all_until(merchant: Merchant, now: datetime) -> periods.Period:
+    """The period that holds all there is, as of `now`."""
     tomorrow = clock.local_from_utc(now, merchant.timezone).date() + timedelta(days=1)
     # Also what happens in this very moment.
     as_of = (now + timedelta(seconds=1)).isoformat()

@@ -26,6 +26,7 @@ import polars as pl
 
 from pipelines import clock
 from pipelines.sample_audits import write_balances, write_batches
+from pipelines.sample_rosters import write_charges, write_enrollments, write_students
 from pipelines.settings import Home
 
 LAST_YEAR, LAST_MONTH = 2026, 10
@@ -42,13 +43,13 @@ class SampleError(Exception):
 
 @dataclass(frozen=True)
 class SampleResult:
-    """The landing files in order, and how many rows they have: of entries (bad ones included), and of the others."""
+    """The landing files in order, and how many rows they have: of entries (bad ones included), and of each other
+    dataset.
+    """
 
     files: tuple[Path, ...]
     rows: int
-    members: int
-    batches: int
-    balances: int
+    others: Mapping[str, int]
 
 
 def write_sample(
@@ -78,7 +79,8 @@ def write_sample(
             with _Landing(home.landing / profile.merchant_id / dataset, profile) as landing:
                 rows[dataset] += write(world, landing)
             files += landing.paths()
-    return SampleResult(tuple(files), rows["entries"], rows["members"], rows["batches"], rows["balances"])
+    others = {name: count for name, count in rows.items() if name != "entries"}
+    return SampleResult(tuple(files), rows["entries"], others)
 
 
 def _claim(home: Home, profiles: Sequence["_Profile"], request: str) -> None:
@@ -1085,6 +1087,9 @@ DATASETS: Mapping[str, Callable[[_World, _Landing], int]] = {
     "batches": write_batches,
     "entries": _write_entries,
     "balances": write_balances,
+    "students": write_students,
+    "enrollments": write_enrollments,
+    "charges": write_charges,
 }
 
 

@@ -221,17 +221,6 @@ def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
     assert "rollforward sample" in rollforward(tmp_path / "empty", "ingest", status=1).stderr
 
 
-def test_a_ledger_that_is_no_ledger_can_be_rebuilt(reported: Path) -> None:
-    before, books = content(reported), workbooks(reported)
-    ledger = reported / "ledgers/main.duckdb"
-    ledger.write_bytes(b"not a ledger" * 1000)
-    assert "rollforward rebuild" in rollforward(reported, "ingest", status=1).stderr
-    rollforward(reported, "rebuild")
-    assert content(reported) == before
-    rollforward(reported, "report", "--month", "2026-06")
-    assert workbooks(reported) == books
-
-
 def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported: Path) -> None:
     hold = (
         "import sys, time; from pipelines import shards, settings\n"

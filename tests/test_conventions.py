@@ -27,7 +27,7 @@ from schemas.table import Table, duckdb_columns
 PROJECT = Path(__file__).parents[1]
 CODE = ("pipelines", "assets", "schemas", "tests")
 LAYERS = ("settings", "staging", "ledger", "facts", "reports", "audits")
-READ_ALL = ("listings", "invariants", "anomalies", "operations")
+READ_ALL = ("listings", "invariants", "anomalies", "operations", "portal")
 SQL_LAYERS = tuple(sorted(folder.name for folder in (PROJECT / "sql").iterdir() if any(folder.glob("*.sql"))))
 MODELS = [model for layer in SQL_LAYERS for model in models.load_all(layer)]
 

@@ -86,6 +86,7 @@ def test_checks_that_hold_a_workbook_back_are_blocking_and_every_check_says_what
 def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> None:
     assert set(run(home, "ingest")) == {
         *(f"ledger/{name}" for name in ("files", "entries", "members", "batches", "balances", "rejected_rows")),
+        *(f"ledger/{name}" for name in ("students", "enrollments", "charges", "operations")),
         *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
     }
 

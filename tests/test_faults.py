@@ -126,6 +126,7 @@ def test_a_disk_too_full_for_the_copy_for_readers_leaves_the_former_one_and_the_
         assert [row["balance"] for row in json.loads(listed.stdout)] == ["1.5000"]
 
 
+@pytest.mark.slow
 def test_a_rebuild_on_a_full_disk_leaves_the_ledger_as_it_was(home: Path) -> None:
     before = content(home)
     files = {path.name: path.read_bytes() for path in (home / "ledgers").glob("*.duckdb")}
@@ -185,7 +186,9 @@ def with_flipped_bytes(ledger: Path) -> None:
     ledger.write_bytes(file)
 
 
-@pytest.mark.parametrize("damage", [overwritten, cut, with_flipped_bytes])
+@pytest.mark.parametrize(
+    "damage", [overwritten, *(pytest.param(how, marks=pytest.mark.slow) for how in (cut, with_flipped_bytes))]
+)
 def test_a_damaged_ledger_is_told_and_a_rebuild_makes_the_same_again(
     undisturbed: Path, home: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -245,7 +248,7 @@ with shards.open_shard(home, "main", settings.read_merchants(home)) as shard:
 """
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
+@pytest.mark.parametrize("damage", ["cut", pytest.param("flipped", marks=pytest.mark.slow)])
 def test_a_wal_that_is_cut_or_flipped_loses_nothing(undisturbed: Path, tmp_path: Path, damage: str) -> None:
     home = furnish(tmp_path / "home")
     died = subprocess.run([sys.executable, "-c", DIE_WITH_A_WAL, str(home)], check=False, env=environment())
@@ -410,6 +413,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_settings_edited_while_a_run_waits_are_those_it_uses(home: Path, holder: subprocess.Popen[str]) -> None:
     waiting = started(home, *JUNE)
     said = read_until(waiting, "Waiting for the ledger")
@@ -460,7 +464,7 @@ def test_a_run_that_is_asked_to_stop_stops_at_the_next_safe_point_and_says_so(
     assert_as_undisturbed(home, undisturbed)
 
 
-@pytest.mark.parametrize("command", [JUNE, ("rebuild",)])
+@pytest.mark.parametrize("command", [JUNE, pytest.param(("rebuild",), marks=pytest.mark.slow)])
 def test_a_run_that_waits_stops_at_once_when_it_is_asked_to(
     home: Path, holder: subprocess.Popen[str], command: tuple[str, ...]
 ) -> None:

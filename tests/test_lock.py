@@ -39,6 +39,7 @@ print(len(looks), max(look[0] for look in looks), flush=True)
 
 
 @pytest.mark.service
+@pytest.mark.slow
 def test_backfills_a_sensors_run_a_report_and_an_analyst_at_once_all_finish_and_see_nothing_torn(
     tmp_path: Path,
 ) -> None:

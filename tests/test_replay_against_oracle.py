@@ -3,6 +3,7 @@
 However the entries arrive (all at once, in any order, a few at a time) and wherever their merchants' ledgers are.
 """
 
+import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +25,10 @@ from tests.random_ledgers import Entry, ledgers
 Row = Mapping[str, Any]
 Arrivals = Sequence[Sequence[Entry]]
 
-EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make soak` asks for more.
+EXAMPLES = settings(
+    max_examples=int(os.environ.get("EXAMPLES", "40")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TABLES = (
     "ledger.entries",
     *(f"facts.{name}" for name in ("credits", "movements", "findings", "daily_totals", "replayed")),

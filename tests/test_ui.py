@@ -126,6 +126,7 @@ def test_a_failed_check_says_what_is_wrong_and_what_to_do(address: str, page: Pa
 
 
 @pytest.mark.browser
+@pytest.mark.slow  # a minute: the daemon has to come up
 def test_a_file_that_lands_is_ingested_by_the_daemon_without_anybody_asking(address: str, home: Path) -> None:
     landed = home / "landing/harbor-gym/entries/zz-unwatched.csv"
     landed.write_text("entry_id,entry_type,occurred_at,member_id,amount\nunwatched,created,2026-10-02,hg-m-1,5.00\n")

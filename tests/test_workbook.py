@@ -486,7 +486,7 @@ def test_the_summary_says_how_many_flags_there_are_and_whether_something_is_miss
     path = written(june.contents, tmp_path)
     summary = openpyxl.load_workbook(path, data_only=True)[SUMMARY]
     assert (summary["A15"].value, summary["B15"].value) == ("Anomaly Flags", "Errors 2, warnings 1, info 0")
-    assert str(summary["A16"].value).startswith("Incomplete: the newest of the entries is of 2026-06-01")
+    assert str(summary["A17"].value).startswith("Incomplete: the newest row of entries is dated 2026-06-01")
     assert str(openpyxl.load_workbook(path)[SUMMARY]["B15"].value).startswith('="Errors "&(COUNTIF(')
 
 

@@ -1,19 +1,11 @@
 """The commands of the operations: each is its job, with the fields of its request as options."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli import _everywhere as everywhere
-from pipelines.cli import _listing as listing
-from pipelines.cli import _Output as Output
-from pipelines.cli import _run as run_job
-from pipelines.cli import _show as show
-from pipelines.cli import _table as table
-from pipelines.cli import _wait as wait_option
-from pipelines.cli import main
+from pipelines.terminal import Output, everywhere, listing, run_job, show_rows, table, wait_option
 
 if TYPE_CHECKING:
     from pipelines.settings import Home
@@ -41,7 +33,7 @@ def _processed(command: Any) -> Any:
     return _who(everywhere(command))
 
 
-@main.command()
+@click.command()
 @click.argument("member")
 @click.argument("amount")
 @click.option("--reason", required=True, help='One of the merchant\'s reasons, or "Other reason".')
@@ -56,7 +48,7 @@ def adjust(home: "Home", output: Output, **request: Any) -> None:
     _operate(home, output, "adjust", request)
 
 
-@main.command("modify-balance")
+@click.command("modify-balance")
 @click.argument("member")
 @click.argument("amount")
 @click.option("--deduct", is_flag=True, help="Flagged Deduction: take the amount. Default: Manual Change, add it.")
@@ -69,7 +61,7 @@ def modify_balance(home: "Home", output: Output, *, deduct: bool, **request: Any
     _operate(home, output, "modify-balance", {**request, "change": "flagged-deduction" if deduct else "manual-change"})
 
 
-@main.command("add-balance")
+@click.command("add-balance")
 @click.argument("member")
 @click.argument("amount")
 @click.option("--balance-type", default="default", show_default=True, help="The balance type.")
@@ -81,7 +73,7 @@ def add_balance(home: "Home", output: Output, **request: Any) -> None:
     _operate(home, output, "add-balance", request)
 
 
-@main.command("remove-balance")
+@click.command("remove-balance")
 @click.argument("member")
 @click.option("--balance-type", default="default", show_default=True, help="The balance type.")
 @click.option("--reason", required=True, help="Why it is removed.")
@@ -92,7 +84,7 @@ def remove_balance(home: "Home", output: Output, **request: Any) -> None:
     _operate(home, output, "remove-balance", request)
 
 
-@main.command("merge-balance-types")
+@click.command("merge-balance-types")
 @click.option("--source", "sources", multiple=True, required=True, help="A balance type to take from; may be repeated.")
 @click.option("--destination", required=True, help="The balance type to add to.")
 @click.option("--member", "members", multiple=True, help="Only this member; may be repeated.")
@@ -115,7 +107,7 @@ def merge_balance_types(
     _operate(home, output, "merge-balance-types", {**request, **lists})
 
 
-@main.group("mass-credits")
+@click.group("mass-credits")
 def mass_credits() -> None:
     """Issue one credit to every family, student or enrollment that qualifies."""
 
@@ -144,7 +136,7 @@ def mass_credits_process(home: "Home", output: Output, **request: Any) -> None:
     _process(home, output, "mass-credits", request)
 
 
-@main.group("credits-csv")
+@click.group("credits-csv")
 def credits_csv() -> None:
     """Issue credits with individual amounts, from a CSV."""
 
@@ -171,7 +163,7 @@ def credits_csv_process(home: "Home", output: Output, **request: Any) -> None:
     _process(home, output, "credits-csv", request)
 
 
-@main.group("reverse-batch")
+@click.group("reverse-batch")
 def reverse_batch() -> None:
     """Take back what remains of a batch. For owners."""
 
@@ -194,7 +186,7 @@ def reverse_batch_process(home: "Home", output: Output, **request: Any) -> None:
     _process(home, output, "reverse-batch", request)
 
 
-@main.group("adjust-batch")
+@click.group("adjust-batch")
 def adjust_batch() -> None:
     """Give the credits of a batch another amount. For owners."""
 
@@ -218,7 +210,7 @@ def adjust_batch_process(home: "Home", output: Output, **request: Any) -> None:
     _process(home, output, "adjust-batch", request)
 
 
-@main.command()
+@click.command()
 @click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
 @click.option("--kind", help="Only this kind, like adjust.")
 @click.option("--status", type=click.Choice(["processed", "refused"]), help="Only these.")
@@ -236,7 +228,7 @@ def operations(
 ) -> None:
     """What was asked for, by whom, and what became of it; refused requests too."""
     rows = listing(home, output, "operations", merchants, filters)
-    show(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+    show_rows(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
 
 
 def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
@@ -293,5 +285,15 @@ def _run(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> di
     return told["ledger/operations"]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMANDS = (
+    adjust,
+    modify_balance,
+    add_balance,
+    remove_balance,
+    merge_balance_types,
+    mass_credits,
+    credits_csv,
+    reverse_batch,
+    adjust_batch,
+    operations,
+)

@@ -45,3 +45,4 @@ where ($batch_id::varchar is null or batch_id = $batch_id)
     or contains(lower(reason), lower($search))
     or contains(lower(description), lower($search))
   )
+order by issue_date desc, merchant_id, batch_id, unit

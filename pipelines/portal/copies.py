@@ -1,0 +1,286 @@
+"""What pages read: one merchant's rows of a shard's copy for readers, with personal details masked where they must be.
+
+A reader sees its merchant through views that hold no other's rows, so that a forgotten filter shows nobody else's. A
+run puts a new copy in place by renaming it: a reader keeps the file that it opened, and the next one opens the new.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from threading import BoundedSemaphore, Lock
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipelines import batches, clock, listings, models, periods, shards, wording
+from pipelines.settings import Home, Merchant
+
+MOST_IDLE, MOST_AT_ONCE = 8, 16
+MEMORY = "1GB"
+# How old the state of batches may be, which is worked out as of a moment: credits expire while nobody writes.
+BATCHES_FRESH = timedelta(minutes=1)
+HIDDEN = "(hidden)"
+EMAIL = r"""[^\s<>"'();,:]+@[^\s<>"'();,:]+"""
+# What a row of a file says in full is only for those who may see everything in it.
+_WITHHELD = frozenset({"internal_note", "row", "value", "request"})
+_LAYERS = ("ledger", "facts", "reports", "audits")
+
+Identity = tuple[int, int, int]
+Row = dict[str, Any]
+
+
+class NothingReportedError(Exception):
+    """The table that a page reads is not there yet: no run has made it."""
+
+
+@dataclass
+class Rows:
+    """Some rows of a listing, how many there are in all, and what those come to by unit."""
+
+    rows: list[Row]
+    matched: int
+    sums: Mapping[str, Any]
+
+
+class Reader:
+    """One merchant's rows as one copy has them. For one request at a time."""
+
+    def __init__(self, home: Home, merchant: Merchant, *, masked: bool) -> None:
+        path = shards.read_copy_path(home, merchant.shard)
+        # Before opening: should a run replace the copy in between, this reader counts as of the former and is not
+        # used again.
+        self.identity = _identity(home, merchant)
+        self.merchant, self.masked = merchant, masked
+        self._connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""})
+        self._batches_as_of: datetime | None = None
+        try:
+            self._prepare(str(path))
+        except BaseException as problem:
+            self._connection.close()
+            if isinstance(problem, duckdb.IOException):
+                raise listings.ListingError(
+                    "The ledger's copy for readers cannot be read. Whoever runs Rollforward deletes it and runs"
+                    " `rollforward ingest`, which makes it again."
+                ) from None
+            raise
+
+    def _prepare(self, path: str) -> None:
+        connection = self._connection
+        connection.execute("set TimeZone = 'UTC'")
+        clock.register(connection)
+        wording.register(connection)
+        connection.execute(shards.NAME_AND_EMAIL)
+        shards.attach(connection, path, "ledger_copy", read_only=True)
+        shards.tell_settings(connection, {self.merchant.id: self.merchant})
+        connection.execute("attach ':memory:' as today")
+        # Nothing of what follows, whatever it says, can reach another file.
+        connection.execute("set enable_external_access = false")
+        tables: dict[tuple[str, str], dict[str, str]] = {}
+        for schema, table, column, kind in connection.execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns()"
+            " where database_name = 'ledger_copy' order by table_oid, column_index"
+        ).fetchall():
+            if schema in _LAYERS:
+                tables.setdefault((schema, table), {})[column] = kind
+        for schema in _LAYERS:
+            connection.execute(f"create schema memory.{schema}")
+            connection.execute(f"create schema today.{schema}")
+        for (schema, table), columns in tables.items():
+            view = f"as {_own_rows(schema, table, columns, self.merchant.id, masked=self.masked)}"
+            connection.execute(f'create view memory.{schema}."{table}" {view}')
+            if schema in ("ledger", "facts"):
+                connection.execute(f'create view today.{schema}."{table}" {view}')
+        connection.execute("use memory")
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        self._connection.close()
+
+    def rows(self, name: str, **values: Any) -> list[Row]:
+        """The rows of the model `name`. Raises NothingReportedError."""
+        model = models.load(name)
+        with _told():
+            found = self._connection.execute(model.sql, model.bind(self._with_own(values)))
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def page(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        *,
+        size: int | None,
+        offset: int,
+        amount: str | None,
+        newest_first: bool,
+    ) -> Rows:
+        """Rows of the listing `name` from `offset` on, `size` at most; `amount` is the column to be summed by unit.
+
+        `newest_first` takes them from the last row on.
+
+        A listing that takes $limit counts and sums by itself, in columns `matched` and `sums`, without making all of
+        its rows. Raises NothingReportedError.
+        """
+        model = models.load(name)
+        if "limit" in model.parameters:
+            rows = self.rows(name, **values, limit=size, offset=offset)
+            if not rows:
+                return Rows([], 0, {})
+            sums = {each["unit"]: each["amount"] for each in rows[0]["sums"] or ()}
+            return Rows(rows, rows[0]["matched"], sums)
+        self._list(name, values)
+        matched = self._one("select count(*) from listed")[0]
+        order = "rowid desc" if newest_first else "rowid"
+        found = self._connection.execute(f"from listed order by {order} limit $1 offset $2", [size, offset])
+        names = [column[0] for column in found.description or ()]
+        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        return Rows(rows, matched, self._sums(amount) if amount else {})
+
+    def _sums(self, column: str) -> dict[str, Any]:
+        summed = self._connection.execute(
+            f"select unit, sum({column})::decimal(38, 4) from listed group by unit order by unit"  # noqa: S608 - a name of ours
+        )
+        return dict(summed.fetchall())
+
+    def frame(self, name: str, values: Mapping[str, Any]) -> pl.DataFrame:
+        """All rows of the listing `name`. Raises NothingReportedError."""
+        model = models.load(name)
+        with _told():
+            bound = model.bind({**self._with_own(values), "limit": None, "offset": 0})
+            return self._connection.execute(model.sql, bound).pl()
+
+    @contextmanager
+    def batches(self, now: datetime) -> Iterator[datetime]:
+        """Within it, audits.credits_batches and audits.batch_recipients are of all batches; as of the moment given."""
+        connection = self._connection
+        connection.execute("use today")
+        try:
+            if self._batches_as_of is None or now - self._batches_as_of > BATCHES_FRESH:
+                periods.tell(connection, [batches.all_until(self.merchant, now)])
+                for table in batches.TABLES:
+                    connection.execute(f"create or replace table {table} as {models.load(table).sql}")
+                self._batches_as_of = now
+            yield self._batches_as_of
+        finally:
+            connection.execute("use memory")
+
+    def _list(self, name: str, values: Mapping[str, Any]) -> None:
+        model = models.load(name)
+        with _told():
+            self._connection.execute(
+                f"create or replace temp table listed as {model.sql}", model.bind(self._with_own(values))
+            )
+
+    def _with_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {"merchants": [self.merchant.id], **values}
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        row = self._connection.execute(sql).fetchone()
+        assert row is not None
+        return row
+
+
+class Copies:
+    """Readers of the shards' copies, kept open between requests for as long as their copy is the newest."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._idle: list[Reader] = []
+        self._lock = Lock()
+        # Who comes when so many pages are being read waits: each may take memory.
+        self._turns = BoundedSemaphore(MOST_AT_ONCE)
+
+    @contextmanager
+    def of(self, merchant: Merchant, *, masked: bool) -> Iterator[Reader]:
+        """A reader of the merchant's rows, for this request alone.
+
+        Raises ListingError where nothing has been ingested yet.
+        """
+        with self._turns:
+            reader = self._take(merchant, masked=masked) or Reader(self.home, merchant, masked=masked)
+            try:
+                yield reader
+            except BaseException:
+                reader.close()
+                raise
+            self._put_back(reader)
+
+    def close(self) -> None:
+        """Let go of every copy."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.close()
+
+    def _take(self, merchant: Merchant, *, masked: bool) -> Reader | None:
+        newest = _identity(self.home, merchant)
+        with self._lock:
+            for at, reader in enumerate(self._idle):
+                if (reader.merchant, reader.masked, reader.identity) == (merchant, masked, newest):
+                    return self._idle.pop(at)
+        return None
+
+    def _put_back(self, reader: Reader) -> None:
+        with self._lock:
+            self._idle.append(reader)
+            # Former copies first, then whoever has waited longest.
+            former = [one for one in self._idle if one.merchant == reader.merchant and one.identity != reader.identity]
+            leaving = former or self._idle[:-MOST_IDLE]
+            self._idle = [one for one in self._idle if one not in leaving]
+        for one in leaving:
+            one.close()
+
+
+def local(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
+    """`frame` with its instants as local times."""
+    instants = [name for name, kind in frame.schema.items() if kind == pl.Datetime("us", "UTC")]
+    return frame.with_columns(
+        pl.Series(name, clock.local_micros(frame[name].dt.epoch("us").fill_null(0).to_numpy(), timezone))
+        .cast(pl.Datetime("us"))
+        .set(frame[name].is_null(), None)
+        for name in instants
+    )
+
+
+def month_of(day: date) -> tuple[date, date]:
+    """The first and the last day of the month that `day` is in."""
+    first = day.replace(day=1)
+    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+def _own_rows(schema: str, table: str, columns: Mapping[str, str], merchant_id: str, *, masked: bool) -> str:
+    """A SELECT of the merchant's rows. The id is of merchants.toml, and has only a-z, 0-9 and -."""
+    replaced = [f'{shown} as "{name}"' for name, kind in columns.items() if (shown := _masked(name, kind))]
+    replace = f" replace ({', '.join(replaced)})" if masked and replaced else ""
+    return f"select *{replace} from ledger_copy.{schema}.\"{table}\" where merchant_id = '{merchant_id}'"  # noqa: S608
+
+
+def _masked(name: str, kind: str) -> str | None:
+    if kind != "VARCHAR" or name.endswith("_id") or name in ("id", "unit", "balance_type", "sha256", "rule", "period"):
+        return None
+    if name in _WITHHELD:
+        return "null::varchar"
+    if name == "email":
+        return f"if(email is null, null, '{HIDDEN}')"
+    pattern = EMAIL.replace("'", "''")
+    return f"""if(contains("{name}", '@'), regexp_replace("{name}", '{pattern}', '{HIDDEN}', 'g'), "{name}")"""
+
+
+def _identity(home: Home, merchant: Merchant) -> Identity:
+    try:
+        told = shards.read_copy_path(home, merchant.shard).stat()
+    except FileNotFoundError:
+        raise listings.ListingError(
+            "Nothing has been loaded yet. Put files into landing/ and run `rollforward report`."
+        ) from None
+    return told.st_ino, told.st_mtime_ns, told.st_size
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.CatalogException as problem:
+        raise NothingReportedError from problem

@@ -1,0 +1,186 @@
+"""What the commands share: how they speak, where their home is, and how a job, a listing or an export is run.
+
+Data goes to stdout, progress and messages to stderr. Nothing heavy is imported before it is needed.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipelines.settings import Home
+
+SHOWN_ROWS = 50
+WORKBOOK = "workbook/credits_workbook"
+_Made = TypeVar("_Made")
+
+
+def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--home and --json, before or after the command's name."""
+
+    @click.option(
+        "--home", type=click.Path(file_okay=False), help="The home folder. Default: $ROLLFORWARD_HOME, else ./data."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+    @click.pass_context
+    @functools.wraps(command)
+    def with_options(context: click.Context, /, home: str | None, as_json: bool, **options: Any) -> Any:
+        # Said before the command's name, or before that of the one it belongs to.
+        above = context.parent
+        while above is not None:
+            home, as_json = home or above.params.get("home"), as_json or bool(above.params.get("as_json"))
+            above = above.parent
+        context.obj = Output(as_json)
+        from pipelines.settings import find_home
+
+        return command(find_home(home), context.obj, **options)
+
+    return with_options
+
+
+class Output:
+    """Where things are said."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.trouble = ""
+        self._is_doing = False
+
+    def say(self, message: str) -> None:
+        """For people, on stderr."""
+        self._clear()
+        click.echo(message, err=True)
+
+    def doing(self, what: str) -> None:
+        """What is under way, on a line of its own that the next one takes the place of; on a terminal only."""
+        if sys.stderr.isatty():
+            self._clear()
+            click.echo(f"{what} …", err=True, nl=False)
+            self._is_doing = True
+
+    def _clear(self) -> None:
+        if self._is_doing:
+            click.echo("\r\033[K", err=True, nl=False)
+            self._is_doing = False
+
+    def data(self, told: Any, text: str) -> None:
+        """For whoever reads stdout: as JSON where asked for."""
+        self._clear()
+        click.echo(json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text)
+
+    def end(self) -> None:
+        """At the end of a command: what it could not do for some merchants, while it did it for the others."""
+        if self.trouble:
+            self.fail(self.trouble)
+
+    def fail(self, message: str) -> NoReturn:
+        """Not done, and why."""
+        self._clear()
+        click.echo(message, err=True)
+        sys.exit(1)
+
+
+merchant_option = click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
+wait_option = click.option("--wait", default=600.0, show_default=True, help="Seconds to wait for a ledger in use.")
+
+
+def exports(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--csv and --xlsx."""
+    for name in ("xlsx", "csv"):
+        file = click.Path(dir_okay=False, path_type=Path)
+        command = click.option(f"--{name}", f"{name}_file", type=file, help="Write them to this file.")(command)
+    return command
+
+
+def told_of(output: Output, work: Callable[[Callable[[str], None]], _Made]) -> _Made:
+    """What `work` makes. It is given how to speak, can be stopped, and what goes wrong is told in a sentence."""
+    import duckdb
+
+    from pipelines import backup, faults, stopping
+    from pipelines.isolation import FOR_PEOPLE
+
+    try:
+        with stopping.when_asked():
+            return work(output.say)
+    except (*FOR_PEOPLE, backup.BackupError) as problem:
+        output.fail(str(problem))
+    except (OSError, duckdb.Error) as problem:
+        if (text := faults.told(problem)) is None:
+            raise
+        output.fail(text)
+
+
+def run_job(
+    home: "Home", output: Output, job: str, resource: dict[str, Any], *, done: str = WORKBOOK, **choices: Any
+) -> dict[str, dict[str, Any]]:
+    from pipelines import settings
+
+    try:
+        # Mistakes in the settings are said before anything heavy is loaded.
+        settings.choose_merchants(home, resource["merchants"])
+    except settings.SettingsError as problem:
+        output.fail(str(problem))
+    from pipelines import runs
+    from pipelines.resources import Voice
+
+    try:
+        return runs.run(home, job, speaks=Voice(output.say, output.doing), resource=resource, **choices)
+    except runs.RunFailedError as problem:
+        # Where only some merchants are held back, what was done for the others is shown all the same.
+        if done not in problem.told:
+            output.fail(str(problem))
+        output.trouble = str(problem)
+        return problem.told
+
+
+def listing(
+    home: "Home", output: Output, name: str, merchants: tuple[str, ...], filters: dict[str, Any]
+) -> "pl.DataFrame":
+    from pipelines import listings, settings
+
+    try:
+        rows = listings.read(home, name, merchants, filters)
+        behind = listings.behind(home, merchants)
+    except (settings.SettingsError, listings.ListingError) as problem:
+        output.fail(str(problem))
+    if behind:
+        output.say(behind)
+    return rows
+
+
+def show_rows(
+    rows: "pl.DataFrame", output: Output, text: str, csv_file: Path | None = None, xlsx_file: Path | None = None
+) -> None:
+    from pipelines import listings
+
+    if csv_file or xlsx_file:
+        for path, write in ((csv_file, listings.write_csv), (xlsx_file, listings.write_xlsx)):
+            if path:
+                try:
+                    write(rows, path)
+                except OSError as problem:
+                    output.fail(f"{path} cannot be written: {problem.strerror}.")
+                output.say(f"{rows.height:,} rows written to {path}")
+    elif output.as_json:
+        output.data(listings.as_json(rows), "")
+    elif text:
+        click.echo(text)
+
+
+def table(rows: "pl.DataFrame", longest: int = 40) -> str:
+    import polars as pl
+
+    with pl.Config(
+        tbl_rows=SHOWN_ROWS, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
+        fmt_str_lengths=longest, tbl_width_chars=-1 if not sys.stdout.isatty() else None,
+        tbl_formatting="ASCII_MARKDOWN",
+    ):  # fmt: skip
+        more = f"\n… and {rows.height - SHOWN_ROWS:,} more; --csv FILE has all." if rows.height > SHOWN_ROWS else ""
+        return f"{rows.head(SHOWN_ROWS)}{more}" if rows.height else "None."

@@ -1,0 +1,777 @@
+"""The portal: what each page says, who may see it, what it gives out, and what mischief it withstands."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import shlex
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+from zipfile import ZipFile
+
+import openpyxl
+import pytest
+
+from pipelines.portal import downloads, shown
+from pipelines.portal.gate import AccessLog, Trust, trust_for
+from pipelines.portal.masking import mask_text
+from pipelines.settings import SettingsError
+from pipelines.shards import read_copy_path
+from tests import portals
+from tests.homes import Installation, make_home
+from tests.portals import ANN, BO, EVE, FORMULA, HEADER, OLGA, PATH, QUOTES, SCRIPT, VERA, Page, Portal, portal
+from tests.processes import rollforward
+
+ADDRESS = re.compile(r"[^\s<>\"'();,:]+@[^\s<>\"'();,:]+")
+ODD_CREDIT, ODD_BATCH = "it's/\"<a>?&#%", "-rf ../x; <b>"
+PAGES = (
+    "", "members", "movements", "extant", "flags", "batches", "rejects", "files", "operations",
+    "period?period=2026-06", "member?id=ada", "credit?id=fifteen", "entry?id=buy", "batch?id=summer",
+    "history?member=ada", "recipients?batch_id=summer",
+    f"member?id={quote(QUOTES)}", f"member?id={quote(PATH)}", f"credit?id={quote(ODD_CREDIT)}",
+    f"batch?id={quote(ODD_BATCH)}",
+)  # fmt: skip
+FOR_ADMINISTRATORS = ("batches", "rejects", "files", "batch", "recipients")
+FOR_OWNERS = ("operations",)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The home of `tests.portals`. Whoever changes it changes it back."""
+    return portals.make_reported(tmp_path_factory.mktemp("portal"))
+
+
+@pytest.fixture
+def local(reported: Installation, tmp_path: Path) -> Portal:
+    """The portal as the local user has it."""
+    return portal(reported.home, tmp_path / "access.jsonl")
+
+
+@pytest.fixture
+def viewer(reported: Installation, tmp_path: Path) -> Portal:
+    return portal(reported.home, tmp_path / "access.jsonl", VERA)
+
+
+@pytest.fixture
+def administrator(reported: Installation, tmp_path: Path) -> Portal:
+    return portal(reported.home, tmp_path / "access.jsonl", ANN)
+
+
+def shown_sums(page: Page) -> dict[str, Decimal]:
+    """What a listing says its rows come to, by unit."""
+    found = re.search(r"rows? ?, (.*?) in all", page.text)
+    assert found, page.text
+    return {unit: amount(text) for text, unit in re.findall(r"(−?[\d,.]+) ([A-Z]{3})", found[1])}
+
+
+def amount(text: str) -> Decimal:
+    return Decimal(text.replace(",", "").replace("−", "-"))
+
+
+def cells(page: Page, label: str) -> list[str]:
+    """The cells of the row that is headed so."""
+    found = re.search(rf'<th scope="row">(?:<a[^>]*>)?{re.escape(label)}.*?</tr>', page.html, re.DOTALL)
+    assert found, label
+    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", found[0], re.DOTALL)]
+
+
+# Every page
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_every_page_is_there_with_nothing_active_in_it(local: Portal, address: str) -> None:
+    page = local.acme(address)
+    assert page.status == 200, page.text
+    assert "<title>" in page.html
+    assert '<html lang="en">' in page.html
+    assert not re.search(r"<script|\son\w+=|\sstyle=|javascript:|<style|<iframe", page.html, re.IGNORECASE)
+    loaded = re.findall(r'(?:src|<link[^>]+href)="([^"]+)"', page.html)
+    assert all(one.startswith("/static/") for one in loaded), "nothing is loaded from elsewhere"
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["cache-control"] == "no-store"
+
+
+def test_no_link_of_any_page_leads_nowhere(local: Portal) -> None:
+    seen: set[tuple[str, frozenset[str], int]] = set()
+    waiting = ["/"]
+    while waiting:
+        address = waiting.pop()
+        # A page of a kind with the same parameters is looked at a few times, not for every member there is.
+        parts = urlsplit(address)
+        key = (parts.path, frozenset(parse_qs(parts.query)), sum(known[0] == parts.path for known in seen) // 12)
+        if key in seen:
+            continue
+        seen.add(key)
+        page = local.get(address)
+        assert page.status in (200, 303), (address, page.text)
+        waiting += [link for link in page.links if link.startswith("/")]
+    assert len(seen) > 40
+
+
+def test_static_files_are_served_and_nothing_beside_them(local: Portal) -> None:
+    assert local.get("/static/portal.css").status == 200
+    for path in ("/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static/"):
+        assert local.get(path).status == 404
+
+
+def test_the_portal_only_shows(local: Portal) -> None:
+    for method in ("post", "put", "delete", "patch"):
+        answer = getattr(local.client, method)("/m/acme")
+        assert answer.status_code == 405
+
+
+# Downloads
+
+
+def test_the_overview_says_where_the_merchant_stands_now(local: Portal) -> None:
+    page = local.acme()
+    assert "Outstanding now 35.00 USD" in page.text
+    assert "Outstanding now 40 TKN" in page.text
+    assert "June 2026: created 33.00 USD" in page.text
+    workbooks = Page(page.status, page.html.split('id="workbooks"')[1], b"", page.headers)
+    size, versions, checks, flags, created, *_ = cells(workbooks, "2026-06")
+    assert re.fullmatch(r"Download \d+ kB", size)
+    assert (versions, checks, created) == ("2", "87 OK", "33.00")
+    assert "3 warnings" in flags
+
+
+def test_a_workbook_is_given_out_as_it_was_published(local: Portal, reported: Installation) -> None:
+    period = local.acme("period", period="2026-06")
+    downloadable = [link for link in period.links if "/workbook?" in link]
+    got = [local.get(link) for link in dict.fromkeys(downloadable)]
+    files = {path.name: path.read_bytes() for path in (reported.home.reports / "acme").rglob("*.xlsx")}
+    assert {page.content for page in got} == set(files.values())
+    for page in got:
+        assert page.headers["content-type"] == downloads.XLSX
+        name = re.fullmatch(r'attachment; filename="([a-z0-9.-]+)"', page.headers["content-disposition"])
+        assert name
+        assert page.content == files[name[1]]
+        assert hashlib.sha256(page.content).hexdigest() in period.html
+
+
+def test_a_workbook_that_is_not_as_published_is_not_given_out(local: Portal, reported: Installation) -> None:
+    file = reported.home.reports / "acme/2026-06/credits-acme-2026-06.xlsx"
+    link = [link for link in local.acme("period", period="2026-06").links if "/workbook?" in link][-1]
+    kept = file.read_bytes()
+    try:
+        file.write_bytes(kept + b" ")
+        assert (local.get(link).status, local.get("/month.zip?month=2026-06").status) == (409, 200)
+        assert "not the file that was published" in local.get(link).text
+        file.unlink()
+        assert local.get(link).status == 409
+        assert "gone" in local.acme("period", period="2026-06").text
+    finally:
+        file.write_bytes(kept)
+    assert local.get(link).status == 200
+
+
+def test_no_path_of_a_workbook_leads_out_of_the_reports_folder(reported: Installation) -> None:
+    for path in ("../merchants.toml", "/etc/passwd", "acme/../../access.toml", "."):
+        with pytest.raises(downloads.GoneError):
+            downloads.Workbook(path, "0" * 64).file(reported.home)
+
+
+def test_a_month_of_all_merchants_is_one_zip_of_the_newest_versions(local: Portal) -> None:
+    page = local.get("/month.zip?month=2026-06")
+    assert page.headers["content-disposition"] == 'attachment; filename="credits-2026-06.zip"'
+    with ZipFile(io.BytesIO(page.content)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == ["credits-acme-2026-06-v2.xlsx", "credits-elsewhere-2026-06.xlsx"]
+    for month in ("2026-07", "june", "../x", "2026-06'"):
+        assert local.get("/month.zip", month=month).status == 404
+
+
+def test_what_changed_between_two_versions_is_said_with_the_entries_behind_it(local: Portal) -> None:
+    page = local.acme("period", period="2026-06")
+    assert cells(page, "Total credit created") == ["26.00 USD", "33.00 USD", "+7.00 USD"]
+    assert "1 entry from before the period's end was recorded between the two versions" in page.text
+    assert cells(page, "late")[0] == "Created"
+
+
+# Why this number
+
+
+def test_every_total_of_a_period_leads_to_rows_that_come_to_it(local: Portal) -> None:
+    page = local.acme("period", period="2026-06")
+    followed = 0
+    totals = [f"Total Credit {name}" for name in ("Created", "Redeemed", "Redemption Refunded", "Expired", "Extant")]
+    for label in (*totals, "Created", "Redeemed", "Expired", "Extant"):
+        row = re.search(rf'<th scope="row">{label}</th>(.*?)</tr>', page.html, re.DOTALL)
+        assert row
+        for link, said in re.findall(r'<a href="([^"]+)">([^<]+)</a>', row[1]):
+            rows = local.get(link.replace("&amp;", "&"))
+            if amount(said):
+                (total,) = shown_sums(rows).values()
+                assert abs(total) == abs(amount(said)), (label, link)
+                followed += 1
+            else:
+                assert "Nothing moved" in rows.text
+    assert followed == 13
+
+
+def test_every_figure_of_the_overview_leads_to_rows_that_come_to_it(local: Portal) -> None:
+    page = local.acme()
+    for link, said, unit in re.findall(
+        r'<dd><a href="([^"]+)"><span class="amount">([^<]+)</span> <span class="unit">(\w+)', page.html
+    ):
+        rows = local.get(link.replace("&amp;", "&"))
+        assert rows.status == 200
+        if amount(said):
+            assert {one: abs(total) for one, total in shown_sums(rows).items()} == {unit: amount(said)}
+
+
+def test_from_a_total_it_is_three_steps_to_the_row_of_the_file(local: Portal) -> None:
+    period = local.acme("period", period="2026-06")
+    rows = local.get(period.link("/m/acme/movements?type=redeemed"))
+    entry = local.get(rows.link("/m/acme/entry?id=buy"))
+    assert "entries/june.csv, row 5" in entry.text
+    files = local.get(entry.link("/m/acme/files"))
+    assert "june.csv" in files.text
+
+
+# Who may see what
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_pages_are_for_those_whose_role_suffices(reported: Installation, tmp_path: Path, address: str) -> None:
+    page = address.partition("?")[0]
+    for person, rank in ((VERA, 0), (ANN, 1), (OLGA, 2)):
+        needed = 2 if page in FOR_OWNERS else 1 if page in FOR_ADMINISTRATORS else 0
+        answer = portal(reported.home, tmp_path / "log", person).acme(address)
+        assert answer.status == (200 if rank >= needed else 403), (person, address, answer.text)
+
+
+@pytest.mark.parametrize("address", [*PAGES, "members.csv", "batches.xlsx", "workbook?event=1"])
+def test_another_merchants_pages_are_as_if_they_were_not_there(
+    reported: Installation, tmp_path: Path, address: str
+) -> None:
+    eve = portal(reported.home, tmp_path / "log", EVE)
+    theirs, none = eve.acme(address), eve.get(f"/m/nobody/{address}")
+    assert (theirs.status, none.status) == (404, 404)
+    assert theirs.text == none.text
+
+
+def test_nobody_sees_another_merchants_rows_under_their_own(reported: Installation, tmp_path: Path) -> None:
+    eve = portal(reported.home, tmp_path / "log", EVE)
+    assert eve.get("/m/elsewhere/member?id=zoe").status == 200
+    for address in ("member?id=ada", "credit?id=fifteen", "entry?id=buy", "batch?id=summer", "workbook?event=1"):
+        got = eve.get(f"/m/elsewhere/{address}")
+        assert got.status == 404 or b"acme" not in got.content, address
+    assert "Elsewhere" in eve.get("/").text
+    assert "Acme" not in eve.get("/").text
+    with ZipFile(io.BytesIO(eve.get("/month.zip?month=2026-06").content)) as archive:
+        assert archive.namelist() == ["credits-elsewhere-2026-06.xlsx"]
+
+
+def test_who_has_every_merchant_sees_them_side_by_side(reported: Installation, tmp_path: Path) -> None:
+    home = portal(reported.home, tmp_path / "log", BO).get("/")
+    assert "Acme <Farm> & Co" in home.text
+    assert "Elsewhere" in home.text
+    assert "99.00 NZD" in home.text
+
+
+def test_a_viewer_sees_no_address_and_no_internal_note_on_any_page(viewer: Portal, local: Portal) -> None:
+    assert "Packer was new" in local.acme("credit?id=fifteen").text
+    assert "ada@mail.example" in local.acme("members").text
+    for address in PAGES:
+        page = viewer.acme(address)
+        text = page.html.replace(VERA, "")
+        assert not ADDRESS.search(text), (address, ADDRESS.findall(text))
+        assert "Packer" not in page.html
+
+
+def test_a_viewer_cannot_search_for_what_is_hidden(viewer: Portal) -> None:
+    assert "Email" not in re.findall(r"<label>(\w+)", viewer.acme("members").html)
+    found, other = viewer.acme("members", email="ada@mail"), viewer.acme("members", email="nobody@mail")
+    assert re.sub("ada|nobody", "", found.html) == re.sub("ada|nobody", "", other.html)
+    assert "No member" in viewer.acme("members", search="ada@mail").text
+
+
+@pytest.mark.parametrize("name", ["members", "movements", "extant", "history", "flags"])
+def test_a_viewers_exports_are_masked(viewer: Portal, administrator: Portal, name: str) -> None:
+    parameters = {"member": "ada"} if name == "history" else {}
+    said = administrator.acme(f"{name}.csv", **parameters).content.decode()
+    masked = viewer.acme(f"{name}.csv", **parameters).content.decode()
+    assert not ADDRESS.search(masked)
+    assert "Packer" not in masked
+    assert len(masked.splitlines()) == len(said.splitlines())
+
+
+def test_a_viewer_gets_the_masked_edition_of_a_workbook(viewer: Portal, administrator: Portal) -> None:
+    link = administrator.acme().link("/m/acme/workbook")
+    whole, masked = administrator.get(link), viewer.get(link)
+    assert masked.headers["content-disposition"].endswith('-masked.xlsx"')
+    assert masked.content == viewer.get(link).content, "the same bytes each time"
+    given = openpyxl.load_workbook(io.BytesIO(whole.content))
+    made = openpyxl.load_workbook(io.BytesIO(masked.content))
+    assert made.sheetnames == given.sheetnames
+    changed = 0
+    for sheet in given.sheetnames:
+        for before, after in zip(given[sheet].iter_rows(), made[sheet].iter_rows(), strict=True):
+            for cell, its in zip(before, after, strict=True):
+                if cell.value == its.value:
+                    assert not ADDRESS.search(str(its.value)), (sheet, its.coordinate)
+                    continue
+                changed += 1
+                header = given[sheet].cell(1, cell.column).value
+                assert header in ("email", "internal_note", "Email") or mask_text(str(cell.value)) == its.value
+                assert header != "internal_note" or its.value is None
+    assert changed > 20
+    with ZipFile(io.BytesIO(masked.content)) as parts:
+        for part in parts.namelist():
+            assert b"Packer was new" not in parts.read(part)
+            assert b"@mail.example" not in parts.read(part), part
+            assert b"@acme.example" not in parts.read(part), part
+    with ZipFile(io.BytesIO(viewer.get("/month.zip?month=2026-06").content)) as archive:
+        assert archive.namelist() == ["credits-acme-2026-06-v2-masked.xlsx"]
+        assert archive.read(archive.namelist()[0]) == masked.content
+
+
+# At the door
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "portal.example"])  # noqa: S104 - not served
+def test_it_is_not_served_to_others_without_knowing_who_they_are(reported: Installation, host: str) -> None:
+    for header, proxies in ((None, []), (HEADER, []), (None, ["10.0.0.5/32"])):
+        with pytest.raises(SettingsError, match="auth-header"):
+            trust_for(reported.home, host, header, proxies)
+    assert trust_for(reported.home, host, HEADER, ["10.0.0.5/32"]).header == HEADER
+
+
+def test_what_would_trust_everybody_is_refused(reported: Installation, tmp_path: Path) -> None:
+    for header, proxy in ((HEADER, "0.0.0.0/0"), (HEADER, "::/0"), (HEADER, "proxy"), ("bad header", "10.0.0.5/32")):
+        with pytest.raises(SettingsError):
+            trust_for(reported.home, "127.0.0.1", header, [proxy])
+    with pytest.raises(SettingsError, match="names nobody"):
+        trust_for(make_home(tmp_path).home, "127.0.0.1", HEADER, ["10.0.0.5/32"])
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert trust_for(reported.home, host, None, []) == Trust()
+
+
+def test_the_command_says_why_it_refuses(reported: Installation) -> None:
+    done = rollforward(reported.home.path, "portal", "--host", "0.0.0.0", status=1)  # noqa: S104 - refused
+    assert "--auth-header NAME --trusted-proxy CIDR" in done.stderr
+
+
+def test_only_the_proxy_is_believed(reported: Installation, tmp_path: Path) -> None:
+    for peer in ("10.0.0.6", "127.0.0.1", "testclient", "::ffff:10.0.0.6"):
+        assert portal(reported.home, tmp_path / "log", ANN, peer=peer).acme().status == 403
+    assert portal(reported.home, tmp_path / "log", ANN, peer="::ffff:10.0.0.5").acme().status == 200
+
+
+def test_the_header_must_say_one_known_person(reported: Installation, tmp_path: Path) -> None:
+    ann = portal(reported.home, tmp_path / "log", ANN)
+    for headers in ([], [(HEADER, "")], [(HEADER, ANN), (HEADER, OLGA)], [(HEADER, "mallory@acme.example")],
+                    [(HEADER, f"{ANN},{OLGA}")], [("X-Forwarded-User", ANN)]):  # fmt: skip
+        assert ann.client.get("/m/acme", headers=headers).status_code == 403, headers
+    assert ann.client.get("/m/acme", headers=[(HEADER, f" {ANN.upper()} ")]).status_code == 200
+
+
+def test_who_leaves_access_toml_is_out_at_once(reported: Installation, tmp_path: Path) -> None:
+    ann, file = portal(reported.home, tmp_path / "log", ANN), reported.home.access_file
+    said = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(said.replace(ANN, "ann.lee@acme.example"), encoding="utf-8")
+        assert ann.acme().status == 403
+        file.write_text("[actors", encoding="utf-8")
+        assert ann.acme().status == 503
+    finally:
+        file.write_text(said, encoding="utf-8")
+    assert ann.acme().status == 200
+
+
+def test_a_page_elsewhere_cannot_reach_the_local_users_portal(local: Portal) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "evil.example:3001", ""):
+        assert local.client.get("/m/acme", headers={"host": host}).status_code == 403
+    for host in ("127.0.0.1:3001", "localhost:3001", "[::1]:3001", "LOCALHOST"):
+        assert local.client.get("/m/acme", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+def test_a_proxy_before_the_local_users_portal_opens_it_to_nobody(local: Portal, name: str) -> None:
+    answer = local.client.get("/m/acme", headers={name: "10.1.2.3"})
+    assert answer.status_code == 403
+    assert "--auth-header" in answer.text
+    assert answer.headers["x-frame-options"] == "DENY"
+
+
+def test_who_saw_what_is_written_down(administrator: Portal) -> None:
+    administrator.acme("member", id="ada")
+    administrator.acme("operations")
+    administrator.acme("members.csv", search="ada")
+    administrator.get(administrator.acme().link("/m/acme/workbook"))
+    administrator.client.get("/static/portal.css", headers=administrator.headers)
+    lines = [json.loads(line) for line in administrator.log.path.read_text(encoding="utf-8").splitlines()]
+    assert [(line["who"], line["path"], line["status"]) for line in lines] == [
+        (ANN, "/m/acme/member", 200),
+        (ANN, "/m/acme/operations", 403),
+        (ANN, "/m/acme/members.csv", 200),
+        (ANN, "/m/acme", 200),
+        (ANN, "/m/acme/workbook", 200),
+    ]
+    assert lines[0]["query"] == "id=ada"
+    assert lines[0]["from"] == portals.PROXY
+    assert (lines[2]["downloaded"], lines[2]["rows"]) == ("members.csv", 2)
+    assert lines[4]["downloaded"] == "credits-acme-2026-06-v2.xlsx"
+    assert lines[4]["masked"] is False
+    assert administrator.log.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_refused_person_is_written_down_too(reported: Installation, tmp_path: Path) -> None:
+    mallory = portal(reported.home, tmp_path / "log", "mallory@acme.example")
+    assert mallory.acme().status == 403
+    (line,) = [json.loads(line) for line in mallory.log.path.read_text(encoding="utf-8").splitlines()]
+    assert (line["who"], line["role"], line["status"]) == ("mallory@acme.example", None, 403)
+
+
+def test_nothing_is_shown_that_cannot_be_written_down(reported: Installation, tmp_path: Path) -> None:
+    for address in ("member?id=ada", "members.csv", "workbook?event=5"):
+        page = portal(reported.home, tmp_path).acme(address)
+        assert page.status == 503
+        assert b"ada" not in page.content.lower()
+        assert b"access log cannot be written" in page.content
+
+
+def test_a_defect_is_said_without_its_insides(local: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("secret")
+
+    monkeypatch.setattr("pipelines.portal.pages.shown", broken)
+    page = local.acme("members")
+    assert page.status == 500
+    assert "a defect" in page.text
+    assert "secret" not in page.html
+    assert page.headers["x-frame-options"] == "DENY"
+
+
+# Mischief
+
+
+def test_names_that_mean_harm_are_only_text(local: Portal) -> None:
+    page = local.acme("member", id=QUOTES)
+    assert f"{SCRIPT} Quoted" in page.text
+    assert SCRIPT not in page.html
+    credit = local.get(page.link("/m/acme/credit"))
+    assert f"Credit {ODD_CREDIT}" in credit.text
+    assert local.get(credit.link("/m/acme/entry")).status == 200
+    assert "Path Trick" in local.acme("member", id=PATH).text
+
+
+@pytest.mark.parametrize(
+    "text", [QUOTES, PATH, SCRIPT, FORMULA, "%", "' or 1=1 --", "\x00", "𝕏" * 500, "$1", "{{7*7}}"]
+)
+def test_no_text_of_an_address_becomes_part_of_a_query(local: Portal, text: str) -> None:
+    for page, name in (
+        ("member", "id"), ("credit", "id"), ("entry", "id"), ("batch", "id"), ("period", "period"),
+        ("workbook", "event"),
+    ):  # fmt: skip
+        known = page == "member" and text in (QUOTES, PATH)
+        assert local.acme(page, **{name: text}).status == (200 if known else 404)
+    for listing, name in (
+        ("members", "search"), ("members", "email"), ("members", "sort"), ("members", "balance_from"),
+        ("members", "created_from"), ("members", "employee"), ("movements", "type"), ("movements", "reason"),
+        ("movements", "from"), ("extant", "as_of"), ("batches", "search"), ("batches", "start"), ("flags", "rule"),
+        ("flags", "min_amount"), ("rejects", "search"), ("files", "search"), ("operations", "actor"),
+        ("members", "page"),
+    ):  # fmt: skip
+        page_of = local.acme(listing, **{name: text})
+        assert page_of.status == 200, (listing, name, page_of.text)
+        assert SCRIPT not in page_of.html
+        assert "49" not in re.sub(r"2026-\S+|\d\d:49|:\d\d", "", page_of.text) or text != "{{7*7}}"
+    assert local.acme("members").status == 200, "and nothing was dropped"
+    for path in ("/m/../m/acme", f"/m/{quote(text, safe='')}", f"/m/acme/{quote(text, safe='')}"):
+        assert local.get(path).status in (200, 404)
+
+
+def test_csv_exports_quote_what_a_spreadsheet_would_run(local: Portal) -> None:
+    rows = list(csv.DictReader(io.StringIO(local.acme("members.csv").content.decode())))
+    assert {row["last_name"] for row in rows if row["member_id"] == "bob"} == {f"'{FORMULA}"}
+    book = openpyxl.load_workbook(io.BytesIO(local.acme("members.xlsx").content))
+    found = [cell for row in book["Rows"].iter_rows() for cell in row if cell.value == FORMULA]
+    assert found
+    assert all(cell.data_type == "s" for cell in found)
+
+
+def test_exports_have_all_rows_that_the_filters_leave_in_the_merchants_time(local: Portal) -> None:
+    rows = list(csv.DictReader(io.StringIO(local.acme("movements.csv", type="redeemed").content.decode())))
+    assert [row["occurred_at"] for row in rows] == ["2026-06-10 08:00:00"]
+    assert [row["amount"] for row in rows] == ["-12.0000"]
+    assert local.acme("movements.csv", **{"from": "yesterday"}).status == 400
+    assert local.acme("movements.pdf").status == 404
+    assert local.acme("movements.csv").headers["content-disposition"].startswith('attachment; filename="acme-movements')
+
+
+# Members and balances
+
+
+@pytest.mark.parametrize(
+    ("filters", "members"),
+    [
+        ({}, ["../../etc/passwd", "ada", "ada", "bob", QUOTES]),
+        ({"search": "love"}, ["ada", "ada"]),
+        ({"search": "ADA LOVELACE"}, ["ada", "ada"]),
+        ({"email": "bob@"}, ["bob"]),
+        ({"first_name": "path"}, [PATH]),
+        ({"last_name": "quoted"}, [QUOTES]),
+        ({"employee": "yes"}, ["bob"]),
+        ({"employee": "no", "balance_type": "default"}, [PATH, "ada", QUOTES]),
+        ({"balance_type": "winston"}, ["ada"]),
+        ({"balance_from": "20"}, ["ada", "ada"]),
+        ({"balance_from": "2", "balance_to": "10.00"}, [PATH, "bob"]),
+        ({"created_from": "2026-06-14"}, [PATH, QUOTES]),
+        ({"created_to": "2026-05-10"}, ["ada"]),
+        ({"updated_from": "2026-06-14", "updated_to": "2026-06-14"}, [QUOTES]),
+        ({"search": "nobody"}, []),
+    ],
+)  # fmt: skip
+def test_members_are_found_by_each_filter(local: Portal, filters: dict[str, str], members: list[str]) -> None:
+    page = local.acme("members", **filters)
+    found = [parse_qs(urlsplit(link).query)["id"][0] for link in page.links if "/member?id=" in link]
+    assert sorted(found[::2]) == sorted(members), page.text
+    if not members:
+        assert "Clear all filters" in page.text
+
+
+def test_members_come_in_the_order_asked_for(local: Portal) -> None:
+    def order(sort: str) -> list[str]:
+        page = local.acme("members", sort=sort, balance_type="default")
+        return [parse_qs(urlsplit(link).query)["id"][0] for link in page.links if "/member?id=" in link][::2]
+
+    assert order("balance") == ["ada", "bob", PATH, QUOTES]
+    assert order("name") == ["bob", "ada", QUOTES, PATH]
+
+
+def test_lists_are_paged_and_a_page_beyond_the_end_is_the_first(local: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "PAGE_ROWS", 2)
+    pages = [local.acme("members", page=number) for number in (1, 2, 3)]
+    assert ["Page 1 of 3" in pages[0].text, "Page 2 of 3" in pages[1].text, "Page 3 of 3" in pages[2].text] == [
+        True
+    ] * 3
+    ids = [link for page in pages for link in page.links if "/member?id=" in link][::2]
+    assert len(ids) == 5
+    assert all("5 rows" in page.text for page in pages)
+    assert "Page 1 of 3" in local.acme("members", page="99").text
+    assert "Page 1 of 3" in local.acme("members", page="-1").text
+    assert "Page 1 of 3" in local.acme("flags", page="99").text or "Page" in local.acme("flags", page="99").text
+    history = local.acme("member", id="ada", page="2")
+    assert "Page 2 of" in history.text
+
+
+def test_a_wrong_filter_is_said_and_lists_nothing(local: Portal) -> None:
+    page = local.acme("members", created_from="31.12.2026", balance_from="ten")
+    assert '"31.12.2026" is not a date; write it like 2026-06-30.' in page.text
+    assert '"ten" is not an amount; write it like 12.50.' in page.text
+    assert not [link for link in page.links if "/member?id=" in link]
+
+
+def test_where_did_my_15_dollar_credit_come_from_in_two_clicks(local: Portal) -> None:
+    found = local.acme("members", search="lovelace")
+    member = local.get(found.link("/m/acme/member?id=ada"))
+    assert "Missing Items May 9 Orders" in member.text
+    credit = local.get(member.link("/m/acme/credit?id=fifteen"))
+    assert (
+        "15.00 USD given to Ada Lovelace on 2026-05-10 by Ann Lee <ann@acme.example>, for"
+        " Missing Items: Missing Items May 9 Orders , in batch Service Recovery - Missing Items May 9 Orders ."
+    ) in credit.text
+    assert "entries/june.csv, row 2" in credit.text
+
+
+def test_a_members_history_runs_to_the_balance_newest_first(local: Portal) -> None:
+    page = local.acme("member", id="ada", balance_type="default")
+    rows = re.findall(
+        r'<td class="amount">(.*?)</td>\s*<td class="amount">(.*?)</td>', page.html.split('id="history"')[1]
+    )
+    shown_rows = [tuple(amount(re.sub(r"<[^>]+>", "", cell)) for cell in row) for row in rows]
+    balance = Decimal(0)
+    for moved, after in reversed(shown_rows):
+        balance += moved
+        assert after == balance
+    assert balance == Decimal("22.00")
+    assert "Default 22.00 USD" in page.text
+
+
+# Credits Batches
+
+
+def test_batches_stand_with_the_columns_that_people_know(local: Portal) -> None:
+    page = local.acme("batches")
+    headers = [
+        re.sub(r"<[^>]+>", "", one).strip() for one in re.findall(r"<th scope=\"col\"[^>]*>(.*?)</th>", page.html)
+    ]
+    listed = [header.removesuffix("USD").strip() for header in headers]
+    known = ["Batch ID", "Issue Date", "Issued By", "Credit Type", "Reason", "Recipient Count", "Amount Per Customer",
+             "Total Amount", "Status"]  # fmt: skip
+    assert [header for header in listed if header in known] == known
+    assert listed[-1] == "View Details"
+
+
+@pytest.mark.parametrize(
+    ("filters", "batches"),
+    [
+        ({}, ["-rf ../x; <b>", "summer", "missing-may-9"]),
+        ({"start": "2026-06-01", "end": "2026-06-01"}, ["summer"]),
+        ({"end": "2026-05-31"}, ["missing-may-9"]),
+        ({"issuer": "ann"}, ["summer", "missing-may-9"]),
+        ({"credit_type": "Promotional"}, ["summer"]),
+        ({"status": "Active"}, ["-rf ../x; <b>", "summer", "missing-may-9"]),
+        ({"status": "Reversed"}, []),
+        ({"search": "may-9"}, ["missing-may-9"]),
+        ({"search": "promotion"}, ["summer"]),
+    ],
+)
+def test_batches_are_found_by_each_filter(local: Portal, filters: dict[str, str], batches: list[str]) -> None:
+    page = local.acme("batches", **filters)
+    found = [parse_qs(urlsplit(link).query)["id"][0] for link in page.links if "/batch?id=" in link]
+    assert found[::2] == batches
+
+
+def test_the_summary_panel_is_of_the_batches_shown(local: Portal) -> None:
+    page = local.acme("batches")
+    assert cells(page, "Service Recovery") == ["1", "1", "1", "15.00 USD", "15.00 USD"]
+    assert cells(page, "Promotional") == ["1", "2", "2", "20.00 USD", "10.00 USD"]
+    assert cells(page, "All") == ["3", "3", "4", "37.00 USD", "9.25 USD"]
+    assert cells(local.acme("batches", search="summer"), "All") == ["1", "2", "2", "20.00 USD", "10.00 USD"]
+
+
+def test_view_details_shows_recipients_and_how_to_reverse(local: Portal, reported: Installation) -> None:
+    page = local.acme("batch", id="summer")
+    assert "Ada Lovelace" in page.text
+    assert f"Bob {FORMULA}" in page.text
+    command = (
+        f"rollforward --home {reported.home.path} reverse-batch preview --reason WHY --merchant acme"
+        " --actor YOUR-EMAIL -- summer"
+    )
+    assert command in page.text
+    link = page.link("http://127.0.0.1:3000/locations/pipelines.definitions/jobs/reverse_batch_preview/")
+    config = json.loads(parse_qs(urlsplit(link).query)["config"][0])
+    assert config["ops"]["reverse_batch_preview_op"]["config"]["batch"] == "summer"
+    odd = local.acme("batch", id=ODD_BATCH)
+    assert "-- '-rf ../x; <b>'" in odd.text, "an id is one word of the shell, and no option"
+
+
+def test_every_figure_of_a_batch_leads_to_rows_that_come_to_it(local: Portal) -> None:
+    page = local.acme("batch", id="missing-may-9")
+    figures = re.findall(r'<dt>([^<]+)</dt><dd><a href="([^"]+)"><span class="amount">([^<]+)<', page.html)
+    assert [(label, said) for label, _, said in figures] == [
+        ("Total amount", "15.00"), ("Redeemed", "12.00"), ("Refunded", "2.00"), ("Left", "5.00"),
+    ]  # fmt: skip
+    for label, link, said in figures:
+        assert abs(shown_sums(local.get(link.replace("&amp;", "&")))["USD"]) == amount(said), label
+
+
+def test_the_command_that_is_shown_is_one_that_there_is(local: Portal) -> None:
+    """It is refused, because it is too late to reverse the batch: the command was understood."""
+    page = local.acme("batch", id="summer")
+    command = re.search(r"<code>rollforward --home \S+ (reverse-batch [^<]+)</code>", page.html)
+    assert command
+    words = [OLGA if word == "YOUR-EMAIL" else word for word in shlex.split(command[1])]
+    done = rollforward(local.home.path, *words, status=1)
+    assert 'batch "summer" was issued on 2026-06-01' in done.stderr
+
+
+# Empty states, and what changes under one's feet
+
+
+def test_a_home_without_anything_says_what_to_do(tmp_path: Path) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    empty = portal(made.home, tmp_path / "log")
+    assert "Nothing has been loaded yet" in empty.get("/").text
+    page = empty.acme()
+    assert page.status == 503
+    assert "rollforward report" in page.text
+    made.home.merchants_file.unlink()
+    assert empty.get("/").status == 503
+
+
+def test_what_was_ingested_but_never_reported_is_shown(tmp_path: Path) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    made.land("acme/entries/june.csv", portals.rows_csv([portals.LATE]))
+    rollforward(made.home.path, "ingest")
+    page = portal(made.home, tmp_path / "log").acme()
+    assert "Outstanding now 7.00 USD" in page.text
+    assert "No month has been published yet" in page.text
+    for name in ("flags", "batches", "operations", "rejects"):
+        assert portal(made.home, tmp_path / "log").acme(name).status == 200
+
+
+def test_a_copy_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    copy = read_copy_path(made.home, "main")
+    copy.parent.mkdir()
+    copy.write_bytes(b"no ledger" * 1000)
+    page = portal(made.home, tmp_path / "log").acme()
+    assert page.status == 503
+    assert "makes it again" in page.text
+
+
+@pytest.fixture
+def swapped(reported: Installation, tmp_path: Path) -> Iterator[tuple[Installation, threading.Event]]:
+    """The home, while its copy for readers is replaced by the former and by the newest, again and again."""
+    copy = read_copy_path(reported.home, "main")
+    newest, former = tmp_path / "newest.duckdb", copy.with_name(portals.FORMER_COPY)
+    shutil.copy2(copy, newest)
+    stop = threading.Event()
+
+    def swap() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            beside = copy.with_name(f".swap-{number}.tmp")
+            shutil.copyfile((former, newest)[number % 2], beside)
+            beside.replace(copy)
+            stop.wait(0.02)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        yield reported, stop
+    finally:
+        stop.set()
+        thread.join()
+        shutil.copy2(newest, copy)
+
+
+def test_twenty_readers_see_whole_pages_while_the_copy_is_replaced(
+    swapped: tuple[Installation, threading.Event], tmp_path: Path
+) -> None:
+    app = portal(swapped[0].home, tmp_path / "log")
+
+    def read(reader: int) -> set[tuple[str, str]]:
+        seen = set()
+        for turn in range(6):
+            if (reader + turn) % 2:
+                page = app.acme("period", period="2026-06")
+                assert page.status == 200, page.text
+                version = "2" if "-v2.xlsx" in page.text else "1"
+                created = cells(page, "Total Credit Created")[0]
+                assert (version, created) in (("1", "26.00"), ("2", "33.00"))
+                assert f"Created {created} 0.00 40" in page.text, (
+                    "totals are of the workbook, the roll-forward of reports"
+                )
+            else:
+                page = app.acme("member", id="ada")
+                assert page.status == 200, page.text
+                found = re.search(r"Default ([\d.]+) USD since \S+ , (\d+) movements", page.text)
+                assert found, page.text
+                assert found.groups() in (("15.00", "6"), ("22.00", "7"))
+                version = "2" if found[1] == "22.00" else "1"
+            seen.add((page.headers["content-type"], version))
+        return seen
+
+    with ThreadPoolExecutor(20) as threads:
+        seen = set().union(*threads.map(read, range(20)))
+    assert {version for _, version in seen} == {"1", "2"}, "both were met"
+    log = AccessLog(tmp_path / "log").path.read_text(encoding="utf-8").splitlines()
+    assert len([json.loads(line) for line in log]) == 120
