@@ -18,6 +18,7 @@ from pipelines.portal.app import build
 from pipelines.portal.gate import AccessLog, Gate, Trust, trust_for
 from pipelines.settings import Home
 from pipelines.shards import read_copy_path
+from tests.desks import ACCESS
 from tests.homes import Installation, csv, make_home
 from tests.processes import rollforward
 
@@ -40,28 +41,6 @@ winston = { unit = "TKN", decimals = 0 }
 name = "Elsewhere"
 timezone = "Pacific/Auckland"
 currency = "NZD"
-"""
-ACCESS = """
-[actors."vera@acme.example"]
-name = "Vera Lind"
-role = "viewer"
-merchants = ["acme"]
-[actors."ann@acme.example"]
-name = "Ann Lee"
-role = "administrator"
-merchants = ["acme"]
-[actors."olga@acme.example"]
-name = "Olga Roth"
-role = "owner"
-merchants = ["acme"]
-[actors."bo@acme.example"]
-name = "Bo Sato"
-role = "administrator"
-merchants = ["*"]
-[actors."eve@elsewhere.example"]
-name = "Eve Stone"
-role = "owner"
-merchants = ["elsewhere"]
 """
 SCRIPT = "<script>alert(1)</script>"
 FORMULA = "=cmd|' /C calc'!A0"

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from pipelines import clock
+from pipelines import periods
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
 from pipelines.operations.single import positive_amount, said, told
@@ -249,7 +249,7 @@ def _window(desk: Desk, batch: str, credits: pl.DataFrame) -> tuple[date, date]:
     )
     issued_at = stated or credits["issued_at"].min()
     assert isinstance(issued_at, datetime)
-    issued = clock.local_from_utc(issued_at, desk.merchant.timezone).date()
+    issued = periods.day_of(issued_at, desk.merchant.timezone)
     return issued, issued + timedelta(days=desk.merchant.reversal_window_days)
 
 

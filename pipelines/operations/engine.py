@@ -7,7 +7,8 @@ the operation will be recorded at, under the shard's lock: nothing changes betwe
 import getpass
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipelines import clock, listings, models, promises
+from pipelines import listings, models, periods, promises
 from pipelines.access import Role, read_access
 from pipelines.journal import Journal, make_folder
 from pipelines.operations import posting
@@ -117,7 +118,7 @@ class Desk:
     @cached_property
     def today(self) -> date:
         """The merchant's local day."""
-        return clock.local_from_utc(self.at, self.merchant.timezone).date()
+        return periods.day_of(self.at, self.merchant.timezone)
 
     @property
     def creator_name(self) -> str:
@@ -261,20 +262,15 @@ def unknown(field_name: str, value: object, what: str) -> RefusedError:
     return RefusedError(f'{field_name} "{value}" {what}')
 
 
-class _refusals:  # noqa: N801 - used as a statement
+@contextmanager
+def _refusals(desk: Desk, kind: str, request: Who) -> Iterator[None]:
     """Records a refusal that happens inside, and lets it pass on."""
-
-    def __init__(self, desk: Desk, kind: str, request: Who) -> None:
-        self.desk, self.kind, self.request = desk, kind, request
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _type: object, problem: BaseException | None, _traceback: object) -> None:
-        if isinstance(problem, RefusedError):
-            content = _content(self.desk, self.kind, asked(self.request), status="refused", explanation=str(problem))
-            event = Journal(self.desk.home).write(self.desk.merchant.id, "operation", content, self.desk.at)
-            posting.apply(self.desk.shard, event)
+    try:
+        yield
+    except RefusedError as problem:
+        content = _content(desk, kind, asked(request), status="refused", explanation=str(problem))
+        posting.apply(desk.shard, Journal(desk.home).write(desk.merchant.id, "operation", content, desk.at))
+        raise
 
 
 def _allow(desk: Desk, role: Role) -> None:
