@@ -157,6 +157,7 @@ def test_flags_are_found_by_rule_severity_period_and_member(reported: Path) -> N
     assert "docs/anomalies.md" in said.stderr
 
 
+@pytest.mark.slow
 def test_errors_hold_back_the_workbook_of_the_merchant_that_blocks_on_them_and_no_other(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -297,6 +297,7 @@ def test_another_policy_that_would_restate_published_months_is_refused_unless_as
     assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 2)
 
 
+@pytest.mark.slow
 def test_another_policy_that_changes_nothing_published_is_taken(home: Installation) -> None:
     report(home, "2026-06")
     home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\nrefund_grace_days = 7'))
