@@ -30,8 +30,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV)" >&2
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
-	@$(UV) sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) sync --python $(BIN)/python --compile-bytecode --require-hashes requirements.lock
 	@$(UV) install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q pipelines assets schemas
 	@$(BIN)/python -m pipelines.kernel
 	@touch $@
 

@@ -21,6 +21,13 @@ telemetry:
 # No dialogue that asks for an e-mail address.
 nux:
   enabled: false
+storage:
+  custom:
+    module: pipelines.run_records
+    class: RunRecords
+    config:
+      base_dir:
+        env: DAGSTER_HOME
 """
 
 

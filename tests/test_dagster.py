@@ -1,6 +1,7 @@
 """What Dagster loads, runs and shows: through its own API, on a home's own instance."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,6 +90,19 @@ def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> No
         *(f"ledger/{name}" for name in ("students", "enrollments", "charges", "operations")),
         *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
     }
+
+
+def test_the_records_of_a_run_are_written_over_few_connections(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    connect: Callable[..., sqlite3.Connection] = sqlite3.dbapi2.connect
+
+    def counted(path: str, *rest: Any, **more: Any) -> sqlite3.Connection:
+        opened.append(path)
+        return connect(path, *rest, **more)
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", counted)
+    run(home, "ingest")
+    assert 0 < len(opened) < 20
 
 
 def test_free_dates_are_observed_and_no_partition_is_materialised(
