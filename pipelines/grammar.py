@@ -39,8 +39,11 @@ _MACROS = {
                * (60 * regexp_extract(said, '{_OFFSET_PARTS}', 2)::integer
                   + coalesce(nullif(regexp_extract(said, '{_OFFSET_PARTS}', 3), ''), '0')::integer)) end""",
     "wall_clock_of(said)": f"try_cast(regexp_extract(said, '{_TO_MICROSECONDS}') as timestamp)",
+    # What most sources write needs no taking apart.
+    "is_plain_utc(said)": f"strlen(said) = 20 and ends_with(said, 'Z') and regexp_full_match(said, '{_DAY}{_TIME}Z')",
     "instant_of(said, timezone)": """
-        case when not is_instant(said) then null
+        case when is_plain_utc(said) then try_cast(said as timestamptz)
+             when not is_instant(said) then null
              when has_offset(said) then (wall_clock_of(said) - offset_of(said)) at time zone 'UTC'
              else as_utc(wall_clock_of(said), timezone) end""",
     "end_of_day_of(said, timezone)": """
@@ -53,13 +56,17 @@ _MACROS = {
         list_filter(list_transform(string_split(said, ';'), lambda one: word(one)), lambda one: one <> '')""",
     # Text with its length before it, so that texts joined together can be told apart whatever is in them.
     "measured(said)": "coalesce(strlen(said) || ':' || said, '')",
-    # What an entry says, as a hash. What never varies in form stands as it is; texts are measured, so that none can
-    # pass for two, or for its neighbour.
+    # What an entry says, as a hash. What never varies in form stands as it is. Between texts stands a character that
+    # texts do not have; where one does, all are measured, so that none can pass for two, or for its neighbour.
     f"content_hash_of({', '.join(_HASHED)}, {', '.join(_HASHED_TEXTS)})": f"""
-        md5(concat_ws(
-          ' ', entry_type, epoch_us(occurred_at), amount, priority, system,
-          coalesce(epoch_us(expires_at)::varchar, 'never'), epoch_us(coalesce(issued_at, occurred_at)),
-          coalesce(original_amount, amount), {", ".join(f"measured({name})" for name in _HASHED_TEXTS)}))""",
+        md5(concat(
+          concat_ws(
+            ' ', entry_type, epoch_us(occurred_at), amount, priority, system,
+            coalesce(epoch_us(expires_at)::varchar, 'never'), epoch_us(coalesce(issued_at, occurred_at)),
+            coalesce(original_amount, amount)),
+          case when contains(concat({", ".join(_HASHED_TEXTS)}), chr(31))
+               then concat_ws(' ', '', {", ".join(f"measured({name})" for name in _HASHED_TEXTS)})
+               else concat({", ".join(f"chr(31), {name}" for name in _HASHED_TEXTS)}) end))""",
 }
 
 

@@ -4,6 +4,7 @@ A schema is the one place where a table's columns are named: the DuckDB table, t
 schema in Dagster and the About sheet are all made from it. What a single table promises does not belong here.
 """
 
+from functools import cache
 from typing import Any, cast
 
 import pandera.engines.polars_engine as engine
@@ -87,6 +88,15 @@ def duckdb_columns(table: type[Table]) -> dict[str, str]:
 def descriptions(table: type[Table]) -> dict[str, str]:
     """What each column of `table` means, in order."""
     return {name: column.description or "" for name, column in table.to_schema().columns.items()}
+
+
+@cache
+def promised_values(table: type[Table]) -> pa.DataFrameSchema:
+    """What `table` promises of values, beyond that its columns are there and have their types."""
+    schema = table.to_schema()
+    return schema.select_columns(
+        [name for name, column in schema.columns.items() if column.checks or not column.nullable]
+    )
 
 
 def create_statement(qualified_name: str, table: type[Table]) -> str:

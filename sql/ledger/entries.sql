@@ -31,5 +31,4 @@ select
   content_hash,
   $event::bigint as event
 from staging.entries
-where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
-order by source_row
+where source_row not in (select source_row from staging.verdicts where verdict <> 'accepted')

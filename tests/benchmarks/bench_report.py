@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -49,6 +49,7 @@ STAFF = ["Ann Lee", "Bo Sato", "Cy Okafor", "Di Marsh", "Ed Novak", "Flo Ruiz", 
 FIRST_NAMES = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Fay", "Gil", "Hana", "Ira", "José", "Kai", "Lú", "Mia", "Ned"]
 LAST_NAMES = ["Abel", "Brandt", "Cruz", "Dube", "Evans", "Fox", "Garcia", "Huang", "Ito", "Jones", "Kim", "O'Neil"]
 LOCATIONS = ["East", "West", "Harbor", "Hill"]
+LIVES = {0: 0.22, 90: 0.26, 180: 0.26, 365: 0.26}
 
 
 Integers = npt.NDArray[np.int64]
@@ -101,16 +102,25 @@ def _report(home: Path, totals: dict[str, str]) -> Run:
     return done
 
 
-def write_landing(home: Path, entries: int, seed: int = 1, *, files: Literal["one", "months"] = "months") -> None:
+def write_landing(
+    home: Path,
+    entries: int,
+    seed: int = 1,
+    *,
+    files: Literal["one", "months"] = "months",
+    last: int | None = None,
+    lives: Mapping[int, float] = LIVES,
+) -> None:
     """Settings, members and `entries` entries of one merchant, in one CSV or one a month; the same for one seed.
 
-    Half of the entries create credit, 3 % of all in the last month; a fifth of all leaves credits extant at its end.
-    Every redemption spends a part of a credit that is alive then, so that hardly any is uncovered.
+    Half of the entries create credit, `last` of them (or 3 % of all) in the last month. `lives` says how many days
+    credits live (0: for ever) and which part of them: a fifth of all entries leaves credits extant at the end, unless
+    it says otherwise. Every redemption spends a part of a credit that is alive then, so that hardly any is uncovered.
     """
     rng = np.random.default_rng(seed)
     starts = _month_starts()
     end = starts[-1]
-    created = _created(rng, entries // 2, last=round(entries * 0.03), starts=starts)
+    created = _created(rng, entries // 2, round(entries * 0.03) if last is None else last, starts, lives)
     refunds = round(entries * 0.04)
     redeemed = _redeemed(rng, created, entries - len(created) - refunds, end)
     refunded = _refunded(rng, redeemed, refunds, end)
@@ -149,13 +159,15 @@ def read_totals(workbook: Path) -> dict[str, str]:
     return totals
 
 
-def _created(rng: np.random.Generator, count: int, last: int, starts: list[int]) -> pl.DataFrame:
+def _created(
+    rng: np.random.Generator, count: int, last: int, starts: list[int], lives: Mapping[int, float]
+) -> pl.DataFrame:
     """Credits: `last` of them in the last month, the others spread over the months before."""
     at = np.concatenate([rng.integers(starts[0], starts[-2], count - last), rng.integers(starts[-2], starts[-1], last)])
     at.sort()
     weeks = (at // (7 * DAY)).tolist()
     in_batch = rng.random(count) < 0.1
-    days = rng.choice([0, 90, 180, 365], count, p=[0.22, 0.26, 0.26, 0.26])
+    days = rng.choice([*lives], count, p=[*lives.values()])
     reason = rng.integers(0, len(REASONS), count)
     staff = rng.integers(0, len(STAFF), count)
     cents = rng.integers(4, 240, count) * 25
