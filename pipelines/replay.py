@@ -24,7 +24,7 @@ FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
 _SCRATCH = (
-    *("stale_merchants", "stale_members", "replay_entries", "replay_findings"),
+    *("stale_merchants", "stale_members", "stale_entries", "stale_movements", "replay_entries", "replay_findings"),
     *("former_totals", "changed_totals", "new_totals", "published_movements"),
 )
 
@@ -116,6 +116,7 @@ def replay_within(
     if result.merchants:
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
+        _find(connection, "stale_entries", "ledger.entries")
         changed = {} if restate else _changed_policies(connection)
         if changed:
             _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
@@ -128,8 +129,7 @@ def replay_within(
         _update_daily_totals(connection)
         _remember(connection)
         result.invariants = _hold_invariants(connection)
-    for name in _SCRATCH:
-        connection.execute(f"drop table if exists temp.{name}")
+    _drop(connection, *_SCRATCH)
     return result
 
 
@@ -143,8 +143,10 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
         " where list_contains($merchants, merchant_id) and event <= through_event group by merchant_id, member_id",
         {"merchants": list(merchants)},
     )
+    _find(connection, "stale_entries", "ledger.entries")
+    _find(connection, "stale_movements", "facts.movements")
     results = [_checked(connection, model) for model in models.load_all("invariants")]
-    connection.execute("drop table temp.stale_members")
+    _drop(connection, *_SCRATCH)
     return results
 
 
@@ -211,6 +213,7 @@ def _forget(connection: duckdb.DuckDBPyConnection) -> None:
             f"delete from facts.{table} where merchant_id in"  # noqa: S608 - names of ours
             f" (select merchant_id from stale_merchants where after_event = 0)"
         )
+    _find(connection, "stale_movements", "facts.movements")
     _create(connection, "former_totals", models.load("facts.daily_totals").sql)
     for table in ("movements", "findings"):
         connection.execute(
@@ -246,11 +249,16 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         connection.execute("select merchant_id, timezone, draw_order from settings.merchants").pl(),
         connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
     )
-    connection.execute("drop table if exists temp.replay_findings")
+    _drop(connection, "replay_findings")
+    is_few = _are_few(connection)
+    if is_few:
+        connection.execute("truncate temp.stale_movements")
     for chunk in _in_chunks(connection, members):
         replayed = chunks.replay(chunk, members, places, policies)
         promises.check(facts.Movements, replayed.movements, "facts.movements")
         _append(connection, "facts.movements", replayed.movements)
+        if is_few:
+            _append(connection, "stale_movements", replayed.movements)
         _append(connection, "replay_findings", replayed.findings)
         result.accounts += replayed.accounts
         result.entries += chunk.height
@@ -324,6 +332,33 @@ def _hold_invariants(connection: duckdb.DuckDBPyConnection) -> list[InvariantRes
 def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> InvariantResult:
     broken = connection.execute(f"from ({model.sql}) limit {FIRST_ROWS}").pl()
     return InvariantResult(model.name.partition(".")[2], model.summary, broken.to_dicts())
+
+
+def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str) -> None:
+    """Make `name` the rows of `table` that are the stale members': found once where they are few, else each time."""
+    kind = "table" if _are_few(connection) else "view"
+    connection.execute(
+        f"create or replace temp {kind} {name} as from {table} semi join stale_members using (merchant_id, member_id)"
+    )
+
+
+def _are_few(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether what the stale members have fits into memory, as a chunk does."""
+    row = connection.execute("select coalesce(sum(entries), 0) <= $1 from stale_members", [CHUNK_ENTRIES]).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+def _drop(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Drop these tables and views of temp, as far as they are there."""
+    found = connection.execute(
+        "select table_name, table_type from information_schema.tables"
+        " where table_catalog = 'temp' and list_contains($1, table_name)",
+        [list(names)],
+    ).fetchall()
+    # Views first: they are made of tables.
+    for name, kind in sorted(found, key=lambda one: one[1] != "VIEW"):
+        connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} temp.{name}")
 
 
 def _create(

@@ -11,9 +11,7 @@ select
   credit.creator,
   sum(movement.signed_amount)::decimal(38, 4) as amount,
   count(*) as movements
-from facts.movements as movement
-join stale_members as member
-  on member.merchant_id = movement.merchant_id and member.member_id = movement.member_id
+from stale_movements as movement
 left join facts.credits as credit
   on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
 group by all

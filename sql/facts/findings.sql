@@ -19,9 +19,7 @@ with halves as (
     and (
       (half.merchant_id, half.member_id) in (select merchant_id, member_id from stale_members)
       or (half.merchant_id, half.transfer_id) in (
-        select merchant_id, transfer_id
-        from ledger.entries
-        where (merchant_id, member_id) in (select merchant_id, member_id from stale_members)
+        select merchant_id, transfer_id from stale_entries where transfer_id is not null
       )
     )
 ),

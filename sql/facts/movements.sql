@@ -8,7 +8,7 @@ with mine as not materialized (
     entries.* exclude (redemption_id),
     case when entries.entry_type in ('redeemed', 'refunded') then entries.redemption_id end as redemption_id,
     member.member
-  from ledger.entries as entries
+  from stale_entries as entries
   join stale_members as member
     on member.merchant_id = entries.merchant_id and member.member_id = entries.member_id
 ),

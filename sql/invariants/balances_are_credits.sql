@@ -10,13 +10,11 @@ with changes as (
     epoch_us(occurred_at) // 86400000000 as utc_day,
     signed_amount as balance,
     remaining
-  from facts.movements
-  semi join stale_members using (merchant_id, member_id)
+  from stale_movements
   where credit_id is not null
   union all
   select merchant_id, balance_type, epoch_us(valid_until) // 86400000000, 0, -remaining
-  from facts.movements
-  semi join stale_members using (merchant_id, member_id)
+  from stale_movements
   where credit_id is not null and valid_until is not null
 )
 

@@ -4,8 +4,7 @@
 -- the id of one of a member that was not.
 with replayed as (
   select distinct hash(merchant_id, id) as id_key
-  from facts.movements
-  semi join stale_members using (merchant_id, member_id)
+  from stale_movements
 ),
 
 keyed as not materialized (

@@ -7,9 +7,7 @@ with mine as not materialized (
     entries.*,
     case when balance_type is null then credit_id end as credit_to_ask,
     case when balance_type is null and entry_type = 'refunded' then redemption_id end as redemption_to_ask
-  from ledger.entries as entries
-  semi join stale_members as member
-    on member.merchant_id = entries.merchant_id and member.member_id = entries.member_id
+  from stale_entries as entries
 ),
 
 unmoved as (
@@ -26,8 +24,7 @@ asserts as (
   anti join unmoved using (merchant_id, entry_id)
   anti join (
     select merchant_id, entry_id
-    from facts.movements
-    semi join stale_members using (merchant_id, member_id)
+    from stale_movements
     where movement_type = 'expired' and not derived
   ) using (merchant_id, entry_id)
   where entry_type = 'expired'
@@ -73,8 +70,7 @@ moved as (
     balance_type,
     sum(signed_amount) as amount,
     coalesce(sum(amount) filter (derived), 0) as expired
-  from facts.movements
-  semi join stale_members using (merchant_id, member_id)
+  from stale_movements
   group by all
 )
 

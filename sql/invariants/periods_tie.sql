@@ -3,10 +3,7 @@
 -- Balances are carried forward by facts.daily_totals. A period's closing is the next one's opening if each day of it
 -- is what the movements of that day come to, each type with its sign.
 with days as (
-  select distinct movement.merchant_id, movement.day
-  from facts.movements as movement
-  semi join stale_members as member
-    on member.merchant_id = movement.merchant_id and member.member_id = movement.member_id
+  select distinct merchant_id, day from stale_movements
 ),
 
 moved as (

@@ -5,9 +5,7 @@ select
   movement.credit_id,
   movement.remaining,
   credit.amount
-from facts.movements as movement
-semi join stale_members as member
-  on member.merchant_id = movement.merchant_id and member.member_id = movement.member_id
+from stale_movements as movement
 left join facts.credits as credit
   on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
 where
