@@ -1,14 +1,17 @@
 """Facts: what the entries mean. Which credit each draw came from, what remains, what does not add up."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
+import polars as pl
 
-from pipelines import models, replay
+from pipelines import models, replay, views
 from pipelines.resources import Rollforward, for_people, is_last
 from pipelines.tables import (
     DEFECT,
     OWNERS,
+    SCHEMA_CHECK,
     asset_key,
     described,
     described_columns,
@@ -17,6 +20,7 @@ from pipelines.tables import (
     markdown,
     schema_check,
     sql_of,
+    view_schema_check,
 )
 from schemas import facts
 
@@ -43,9 +47,22 @@ MOVEMENTS = asset_key("facts.movements")
             owners=OWNERS,
         )
         for name, promise in TABLES.items()
+    ]
+    + [
+        dg.AssetSpec(
+            asset_key(name),
+            deps=[asset_key(read) for read in models.load(name).reads],
+            description=f"{described(promise, models.load(name))} A view: it is always as of the moment of reading.",
+            metadata=described_columns(promise) | sql_of(models.load(name)),
+            group_name="facts",
+            kinds={"duckdb", "view"},
+            owners=OWNERS,
+        )
+        for name, promise in views.VIEWS.items()
     ],
     check_specs=[
         *(schema_check(asset_key(name)) for name in TABLES),
+        *(view_schema_check(asset_key(name)) for name in views.VIEWS),
         *(
             dg.AssetCheckSpec(
                 invariant.name.partition(".")[2],
@@ -104,5 +121,24 @@ def replay_new_entries(
             },
             check_results=[dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name="schema")],
         )
+    yield from _views(rollforward)
     if is_last(context):
         session.end()
+
+
+def _views(rollforward: Rollforward) -> Iterator[dg.MaterializeResult[None]]:
+    """What the views come to now. They need no building: what they say is worked out when they are read."""
+    as_of = datetime.now(UTC)
+    previews = dict.fromkeys(views.VIEWS, pl.DataFrame())
+    figures: dict[str, dict[str, float]] = {name: {} for name in views.VIEWS}
+    with for_people():
+        for shard in rollforward.session.shards:
+            for name, its in views.figures(shard.connection, as_of).items():
+                previews[name] = views.preview(shard.connection, name)
+                figures[name] |= {figure: figures[name].get(figure, 0) + amount for figure, amount in its.items()}
+    for name, told in figures.items():
+        yield dg.MaterializeResult(
+            asset_key=asset_key(name),
+            metadata={**told, "as_of": dg.MetadataValue.timestamp(as_of), "preview": markdown(previews[name])},
+            check_results=[dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name=SCHEMA_CHECK)],
+        )

@@ -50,7 +50,6 @@ def _listed(home: Home, merchant_ids: Sequence[str], name: str, filters: Mapping
 def _audited(home: Home, merchant_ids: Sequence[str], now: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
     """Of each shard a connection in whose memory the batches are, as of `now`."""
     for connection, merchants in listings.copies(home, merchant_ids):
-        clock.register(connection)
         wording.register(connection)
         connection.execute(NAME_AND_EMAIL)
         # The queries name tables by schema alone, so that theirs are views here, and the batches are new.

@@ -18,6 +18,8 @@ from pipelines.terminal import (
     exports,
     listing,
     merchant_option,
+    parse_amounts,
+    parse_days,
     run_job,
     show_rows,
     table,
@@ -163,9 +165,18 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
 @click.option("--member", help="Only this member id.")
 @click.option("--email", help="Only members whose email contains this.")
 @click.option("--name", help="Only members whose first or last name contains this.")
+@click.option("--first-name", help="Only members whose first name contains this.")
+@click.option("--last-name", help="Only members whose last name contains this.")
 @click.option("--balance-type", help="Only this balance type.")
+@click.option("--unit", help="Only balances in this unit, like USD.")
 @click.option("--employee", type=click.Choice(["yes", "no"]), help="Only employees, or only others.")
-@click.option("--min-balance", type=str, help="Only balances of at least this.")
+@click.option("--min-balance", help="Only balances of at least this.")
+@click.option("--max-balance", help="Only balances of at most this.")
+@click.option("--created-from", help="Only balances whose first movement was on this day or later, like 2026-05-12.")
+@click.option("--created-to", help="Only balances whose first movement was on this day or earlier.")
+@click.option("--updated-from", help="Only balances that last moved on this day or later.")
+@click.option("--updated-to", help="Only balances that last moved on this day or earlier.")
+@click.option("--min-history", type=int, help="Only balances with at least so many rows of history.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
 @click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
 @everywhere
@@ -175,9 +186,11 @@ def balances(
     merchants: tuple[str, ...],
     csv_file: Path | None,
     xlsx_file: Path | None,
-    **filters: str | None,
+    **filters: Any,
 ) -> None:
-    """What each member has now, by balance type."""
+    """What each member has now, by balance type; as_of says when that was."""
+    parse_days(filters, "created_from", "created_to", "updated_from", "updated_to")
+    parse_amounts(filters, "min_balance", "max_balance")
     rows = listing(home, output, "customer_balances", merchants, filters)
     show_rows(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
 
@@ -226,13 +239,7 @@ def batches(
     """Credits that were issued together, as of now, newest first: who issued what to how many, and what is left."""
     if click.get_current_context().invoked_subcommand:
         return
-    from pipelines import periods
-
-    for day in ("start", "end"):
-        try:
-            filters[day] = filters[day] and periods.parse_day(str(filters[day])).isoformat()
-        except periods.PeriodError as problem:
-            raise click.UsageError(str(problem)) from None
+    parse_days(filters, "start", "end")
     rows = _batches(home, output, "read", merchants, {**filters, "batch_id": None})
     shown = rows.select(
         *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),

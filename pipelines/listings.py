@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import models, shards
+from pipelines import clock, models, shards
 from pipelines.settings import Home, Merchant, choose_merchants
 from pipelines.sheets import kind_of
 from pipelines.worksheets import Column, FrameWorkbook
@@ -36,6 +36,11 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
         try:
             frames.append(connection.execute(model.sql, model.bind(values)).pl())
         except duckdb.CatalogException:
+            if any(table.startswith("facts.") for table in model.reads):
+                raise ListingError(
+                    f"The ledger in {home.path} was last written by a former version. Run `rollforward ingest`, which"
+                    " brings it up to date."
+                ) from None
             raise ListingError("Nothing has been reported yet. Run `rollforward report --month` first.") from None
     return pl.concat(frames)
 
@@ -54,6 +59,7 @@ def copies(
             raise ListingError(f"There is no ledger in {home.path} yet. Run `rollforward ingest` or `report` first.")
         with duckdb.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
+            clock.register(connection)
             try:
                 shards.attach(connection, str(path), "ledger_copy", read_only=True)
             except duckdb.Error:

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines import clock, faults, grammar, stopping, wording
+from pipelines import clock, faults, grammar, stopping, views, wording
 from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
@@ -165,6 +165,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merch
         connection.execute(create_statement(table, promise))
     # A ledger of before this column was there gets it; months that it published then have no balances to compare.
     connection.execute("alter table ledger.published add column if not exists closing_balances varchar")
+    views.create(connection)
     tell_settings(connection, merchants)
 
 

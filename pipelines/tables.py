@@ -147,6 +147,18 @@ def schema_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     )
 
 
+def view_schema_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The blocking check that every view has."""
+    return dg.AssetCheckSpec(
+        SCHEMA_CHECK,
+        asset=key,
+        blocking=True,
+        description="The view has the columns and types that schemas/ promises, and the rows of its preview keep the"
+        " rest of it. The rows that it is made of were checked when they were written. A failure is a defect of the"
+        " software. What to do: report it with the text of the failed result.",
+    )
+
+
 def ties_check(key: dg.AssetKey) -> dg.AssetCheckSpec:
     """The blocking check that the summary adds up."""
     return dg.AssetCheckSpec(

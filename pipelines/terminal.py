@@ -99,6 +99,26 @@ def exports(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def parse_days(options: dict[str, Any], *names: str) -> None:
+    """Of the options with these names, make those that are given days. Raises click.UsageError."""
+    from pipelines import periods
+
+    for name in names:
+        try:
+            options[name] = options[name] and periods.parse_day(options[name]).isoformat()
+        except periods.PeriodError as problem:
+            raise click.UsageError(str(problem)) from None
+
+
+def parse_amounts(options: dict[str, Any], *names: str) -> None:
+    """See that the options with these names, where given, are amounts. Raises click.UsageError."""
+    from pipelines.portal.listed import AMOUNT
+
+    for name in names:
+        if options[name] is not None and not AMOUNT.fullmatch(options[name]):
+            raise click.UsageError(f'"{options[name]}" is not an amount; write it like 12.50.')
+
+
 def told_of(output: Output, work: Callable[[Callable[[str], None]], _Made]) -> _Made:
     """What `work` makes. It is given how to speak, can be stopped, and what goes wrong is told in a sentence."""
     import duckdb

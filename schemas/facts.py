@@ -111,6 +111,48 @@ class DailyTotals(Table):
     movements: Whole = whole("How many.")
 
 
+class CustomerBalances(Table):
+    """One row per member and balance type: what they have as of the moment it is read."""
+
+    merchant_id: Text = text("The merchant.")
+    member_id: Text = text("The member.")
+    email: Text = text("Their email.", nullable=True)
+    first_name: Text = text("Their first name.", nullable=True)
+    last_name: Text = text("Their last name.", nullable=True)
+    employee: Flag = flag("An employee. False where no members file says so.")
+    balance_type: Text = text("The bucket.")
+    unit: Text = text("Its unit.")
+    balance: Total = total("What they have: the movements until then, summed.")
+    created: Instant = instant("When anything first moved.")
+    updated: Instant = instant("When something last moved.")
+    history_rows: Whole = whole("How many rows of balance_history there are.", ge=1)
+    as_of: Instant = instant("The moment of reading: credits that have expired by then are not counted.")
+
+
+class BalanceHistory(Table):
+    """One row per movement until the moment it is read, with the running balance of its account."""
+
+    merchant_id: Text = text("The merchant.")
+    member_id: Text = text("The member.")
+    balance_type: Text = text("The bucket.")
+    occurred_at: Instant = instant("When.")
+    movement_type: Text = text("What kind of movement.", isin=ENTRY_TYPES)
+    movement_id: Text = text("The movement, as sheets show it.")
+    credit_id: Text = text("The credit. Blank: uncovered.", nullable=True)
+    amount: Money = money("What it added or, below zero, took.")
+    balance: Total = total("What the account had after it.")
+    unit: Text = text("The bucket's unit.")
+    batch_id: Text = text("The batch of the entry, or of the credit.", nullable=True)
+    reason: Text = text("Why, as the entry says, or the credit.", nullable=True)
+    reason_details: Text = text("Details of the reason.", nullable=True)
+    internal_note: Text = text("Private note of the entry.", nullable=True)
+    creator: Text = text("Who made the entry, or the credit, as Name <email>.", nullable=True)
+    source_file: Text = text("Where the entry stands. Blank: the credit expired by itself.", nullable=True)
+    source_row: Whole = whole("The row there.", nullable=True)
+    sequence: Whole = whole("Order within the account, from 1.", ge=1)
+    as_of: Instant = instant("The moment of reading.")
+
+
 class Replayed(Table):
     """One row per merchant: how far its entries have been replayed, and under which policies."""
 

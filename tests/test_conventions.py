@@ -18,7 +18,7 @@ import pytest
 
 from assets import audits as audit_assets
 from assets import reports as report_assets
-from pipelines import anomalies, models, shards
+from pipelines import anomalies, models, shards, views
 from pipelines.definitions import defs
 from pipelines.models import Model
 from pipelines.reports import names as report_tables
@@ -67,9 +67,9 @@ def schema_classes() -> Iterator[tuple[str, type[Table]]]:
 
 
 def test_every_table_is_promised_something_by_the_schema_of_its_name() -> None:
-    created = {*shards._LEDGER_TABLES, *report_tables()}
-    assert created == {name for name, _ in schema_classes()}
-    for name, promise in shards._LEDGER_TABLES.items():
+    made = shards._LEDGER_TABLES | views.VIEWS
+    assert {*made, *report_tables()} == {name for name, _ in schema_classes()}
+    for name, promise in made.items():
         assert promise is dict(schema_classes())[name], name
 
 
@@ -310,6 +310,9 @@ def test_a_table_shows_its_columns_with_their_meaning_and_has_a_blocking_check_o
 
 
 def test_lineage_is_read_from_the_sql() -> None:
+    for name in views.VIEWS:
+        parents = {".".join(parent.path) for parent in GRAPH.get(dg.AssetKey(name.split("."))).parent_keys}
+        assert parents == set(models.load(name).reads), name
     for name in report_tables():
         parents = {".".join(parent.path) for parent in GRAPH.get(dg.AssetKey(name.split("."))).parent_keys}
         # Nobody builds upon ledger.published; and what the flags read is what their rules read.

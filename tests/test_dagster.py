@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from pipelines.definitions import defs
 from pipelines.resources import Voice
 from pipelines.sample import write_sample
 from pipelines.settings import Home, find_home
-from pipelines.shards import ledger_path
+from pipelines.shards import ledger_path, read_copy_path
 
 MAY_AND_JUNE = ("2026-05-01", "2026-06-01")
 CHECKS = dg.AssetKey(["reports", "checks"])
@@ -65,6 +66,25 @@ def test_each_table_shows_its_rows_and_the_first_of_them(told: dict[str, Any]) -
     assert "| source_file | reading | rows_read |" in told["ledger/files"]["taken"]
 
 
+def test_balances_and_history_are_assets_that_say_what_they_come_to_and_as_of_when(
+    home: Home, told: dict[str, Any]
+) -> None:
+    balances, history = told["facts/customer_balances"], told["facts/balance_history"]
+    with duckdb.connect(str(read_copy_path(home, "main")), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        as_of = datetime.fromtimestamp(balances["as_of"], UTC)
+        until = "from facts.movements where occurred_at <= $1"
+        rows = connection.execute(f"select count(distinct (merchant_id, member_id, balance_type)) {until}", [as_of])
+        assert rows.fetchall() == [(balances["dagster/row_count"],)]
+        moved = connection.execute(
+            f"select count(*), sum(signed_amount) filter (unit = 'USD')::double {until}", [as_of]
+        )
+        assert moved.fetchall() == [(history["dagster/row_count"], pytest.approx(balances["total_USD"]))]
+    assert balances["total_USD"] == history["total_USD"]
+    assert balances["preview"].startswith("| merchant_id | member_id | email |")
+    assert history["preview"].startswith("| merchant_id | member_id | balance_type | occurred_at |")
+
+
 def test_every_schema_and_invariant_is_a_check_that_was_held(told: object, instance: dg.DagsterInstance) -> None:
     keys = [key for node in defs.resolve_asset_graph().asset_nodes for key in node.check_keys]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
@@ -89,6 +109,7 @@ def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> No
         *(f"ledger/{name}" for name in ("files", "entries", "members", "batches", "balances", "rejected_rows")),
         *(f"ledger/{name}" for name in ("students", "enrollments", "charges", "operations")),
         *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
+        *(f"facts/{name}" for name in ("customer_balances", "balance_history")),
     }
 
 

@@ -576,6 +576,13 @@ def test_a_wrong_filter_is_said_and_lists_nothing(local: Portal) -> None:
     assert not [link for link in page.links if "/member?id=" in link]
 
 
+def test_balances_and_their_files_say_as_of_when(local: Portal) -> None:
+    assert re.search(r"As of 2\d{3}-\d\d-\d\d", local.acme("members").text)
+    for name, parameters in (("members", {}), ("history", {"member": "ada"})):
+        exported = local.acme(f"{name}.csv", **parameters).content.decode()
+        assert all(row["as_of"] > "2026-11" for row in csv.DictReader(io.StringIO(exported)))
+
+
 def test_where_did_my_15_dollar_credit_come_from_in_two_clicks(local: Portal) -> None:
     found = local.acme("members", search="lovelace")
     member = local.get(found.link("/m/acme/member?id=ada"))

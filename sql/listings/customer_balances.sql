@@ -1,42 +1,23 @@
--- What each member has at $now: one row per member and balance type.
-with moved as (
-  select
-    merchant_id,
-    member_id,
-    balance_type,
-    unit,
-    sum(signed_amount)::decimal(38, 4) as balance,
-    min(occurred_at) as created,
-    max(occurred_at) as updated,
-    count(*) as history_rows
-  from facts.movements
-  where occurred_at <= $now and list_contains($merchants, merchant_id)
-  group by all
-)
-
-select
-  moved.merchant_id,
-  moved.member_id,
-  member.email,
-  member.first_name,
-  member.last_name,
-  coalesce(member.is_employee, false) as employee,
-  moved.balance_type,
-  moved.unit,
-  moved.balance,
-  moved.created,
-  moved.updated,
-  moved.history_rows,
-  $now as as_of
-from moved
-left join ledger.members as member using (merchant_id, member_id)
-where ($member::varchar is null or moved.member_id = $member)
-  and ($email::varchar is null or contains(lower(member.email), lower($email)))
-  and (
-    $name::varchar is null
-    or contains(lower(coalesce(member.first_name, '') || ' ' || coalesce(member.last_name, '')), lower($name))
-  )
-  and ($balance_type::varchar is null or moved.balance_type = $balance_type)
-  and ($employee::varchar is null or coalesce(member.is_employee, false) = ($employee = 'yes'))
-  and ($min_balance::varchar is null or moved.balance >= try_cast($min_balance as decimal(18, 4)))
-order by moved.merchant_id, moved.member_id, moved.balance_type
+-- Customer balances that meet the filters: one row per member and balance type.
+--
+-- Days are the merchant's.
+select balance.*
+from facts.customer_balances as balance
+join settings.merchants as merchant on merchant.merchant_id = balance.merchant_id
+where list_contains($merchants, balance.merchant_id)
+  and ($member::varchar is null or balance.member_id = $member)
+  and ($email::varchar is null or contains(lower(balance.email), lower($email)))
+  and ($name::varchar is null or contains(lower(concat_ws(' ', balance.first_name, balance.last_name)), lower($name)))
+  and ($first_name::varchar is null or contains(lower(balance.first_name), lower($first_name)))
+  and ($last_name::varchar is null or contains(lower(balance.last_name), lower($last_name)))
+  and ($balance_type::varchar is null or balance.balance_type = $balance_type)
+  and ($unit::varchar is null or balance.unit = $unit)
+  and ($employee::varchar is null or balance.employee = ($employee = 'yes'))
+  and ($min_balance::varchar is null or balance.balance >= $min_balance::decimal(18, 4))
+  and ($max_balance::varchar is null or balance.balance <= $max_balance::decimal(18, 4))
+  and ($min_history::bigint is null or balance.history_rows >= $min_history)
+  and ($created_from::date is null or as_local(balance.created, merchant.timezone)::date >= $created_from::date)
+  and ($created_to::date is null or as_local(balance.created, merchant.timezone)::date <= $created_to::date)
+  and ($updated_from::date is null or as_local(balance.updated, merchant.timezone)::date >= $updated_from::date)
+  and ($updated_to::date is null or as_local(balance.updated, merchant.timezone)::date <= $updated_to::date)
+order by balance.merchant_id, balance.member_id, balance.balance_type

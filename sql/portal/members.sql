@@ -1,45 +1,25 @@
--- What each member has at $now, of those that meet the filters, a page of them: one row per member and balance type.
-with moved as (
-  select
-    member_id,
-    balance_type,
-    any_value(unit) as unit,
-    sum(signed_amount)::decimal(38, 4) as balance,
-    min(occurred_at) as created,
-    max(occurred_at) as updated,
-    count(*) as history_rows
-  from facts.movements
-  where occurred_at <= $now
-    and ($member::varchar is null or member_id = $member)
+-- What each member has now, of those that meet the filters, a page of them: one row per member and balance type.
+with chosen as materialized (
+  select *
+  from facts.customer_balances
+  where ($member::varchar is null or member_id = $member)
     and ($balance_type::varchar is null or balance_type = $balance_type)
-  group by member_id, balance_type
-),
-
-chosen as materialized (
-  select
-    moved.*,
-    member.email,
-    member.first_name,
-    member.last_name,
-    coalesce(member.is_employee, false) as employee
-  from moved
-  left join ledger.members as member using (member_id)
-  where (
+    and (
       $search::varchar is null
-      or contains(lower(moved.member_id), lower($search))
-      or contains(lower(member.email), lower($search))
-      or contains(lower(concat_ws(' ', member.first_name, member.last_name)), lower($search))
+      or contains(lower(member_id), lower($search))
+      or contains(lower(email), lower($search))
+      or contains(lower(concat_ws(' ', first_name, last_name)), lower($search))
     )
-    and ($email::varchar is null or contains(lower(member.email), lower($email)))
-    and ($first_name::varchar is null or contains(lower(member.first_name), lower($first_name)))
-    and ($last_name::varchar is null or contains(lower(member.last_name), lower($last_name)))
-    and ($employee::varchar is null or coalesce(member.is_employee, false) = ($employee = 'yes'))
-    and ($balance_from::varchar is null or moved.balance >= $balance_from::decimal(18, 4))
-    and ($balance_to::varchar is null or moved.balance <= $balance_to::decimal(18, 4))
-    and ($created_from::varchar is null or moved.created >= $created_from_starts_at)
-    and ($created_to::varchar is null or moved.created < $created_to_ends_at)
-    and ($updated_from::varchar is null or moved.updated >= $updated_from_starts_at)
-    and ($updated_to::varchar is null or moved.updated < $updated_to_ends_at)
+    and ($email::varchar is null or contains(lower(email), lower($email)))
+    and ($first_name::varchar is null or contains(lower(first_name), lower($first_name)))
+    and ($last_name::varchar is null or contains(lower(last_name), lower($last_name)))
+    and ($employee::varchar is null or employee = ($employee = 'yes'))
+    and ($balance_from::varchar is null or balance >= $balance_from::decimal(18, 4))
+    and ($balance_to::varchar is null or balance <= $balance_to::decimal(18, 4))
+    and ($created_from::varchar is null or created >= $created_from_starts_at)
+    and ($created_to::varchar is null or created < $created_to_ends_at)
+    and ($updated_from::varchar is null or updated >= $updated_from_starts_at)
+    and ($updated_to::varchar is null or updated < $updated_to_ends_at)
 )
 
 select
@@ -55,6 +35,7 @@ select
   chosen.created,
   chosen.updated,
   chosen.history_rows,
+  chosen.as_of,
   (select count(*) from chosen) as matched,
   (
     select list(summed order by summed.unit)
