@@ -17,14 +17,17 @@ import pyarrow as pa
 from pipelines import models, promises
 from schemas import facts
 
-# Whole accounts that add up to about so many entries go through the kernel at once. It bounds the memory used.
+# Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
+# at once. It bounds the memory used, however many there are.
+SLICE_ENTRIES = 2_500_000
 CHUNK_ENTRIES = 500_000
 BATCH_ROWS = 122_880  # a row group of DuckDB
 FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
 _SCRATCH = (
-    *("stale_merchants", "stale_members", "stale_entries", "stale_movements", "replay_entries", "replay_findings"),
+    *("stale_merchants", "stale_members", "stale_entries", "stale_movements"),
+    *("replay_members", "replay_entries", "replay_findings"),
     *("former_totals", "changed_totals", "new_totals", "published_movements"),
 )
 
@@ -240,11 +243,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
     from pipelines import chunks
 
     model = models.load("facts.movements")
-    _create(connection, "replay_entries", model.sql, model.bind(chunks.CODES))
     members = connection.execute("from stale_members order by member").pl()
-    highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
-    assert highest is not None
-    places = chunks.places(*highest)
     policies = chunks.Policies(
         connection.execute("select merchant_id, timezone, draw_order from settings.merchants").pl(),
         connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
@@ -253,30 +252,39 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
     is_few = _are_few(connection)
     if is_few:
         connection.execute("truncate temp.stale_movements")
-    for chunk in _in_chunks(connection, members):
-        replayed = chunks.replay(chunk, members, places, policies)
-        promises.check(facts.Movements, replayed.movements, "facts.movements")
-        _append(connection, "facts.movements", replayed.movements)
-        if is_few:
-            _append(connection, "stale_movements", replayed.movements)
-        _append(connection, "replay_findings", replayed.findings)
-        result.accounts += replayed.accounts
-        result.entries += chunk.height
-        result.movements += replayed.movements.height
+    for some in _parts(members, SLICE_ENTRIES):
+        asked = {"first": some["member"].min(), "last": some["member"].max()}
+        _create(connection, "replay_members", "from stale_members where member between $first and $last", asked)
+        _create(connection, "replay_entries", model.sql, model.bind(chunks.CODES))
+        highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
+        assert highest is not None
+        places = chunks.places(*highest)
+        for chunk in _in_chunks(connection, some):
+            replayed = chunks.replay(chunk, members, places, policies)
+            promises.check(facts.Movements, replayed.movements, "facts.movements")
+            _append(connection, "facts.movements", replayed.movements)
+            if is_few:
+                _append(connection, "stale_movements", replayed.movements)
+            _append(connection, "replay_findings", replayed.findings)
+            result.accounts += replayed.accounts
+            result.entries += chunk.height
+            result.movements += replayed.movements.height
     result.members = members.height
+
+
+def _parts(members: pl.DataFrame, entries: int) -> list[pl.DataFrame]:
+    """The members in order, in parts that have about so many entries."""
+    before = members["entries"].cum_sum() - members["entries"]
+    return members.with_columns(part=before // entries).partition_by("part", maintain_order=True)
 
 
 def _in_chunks(connection: duckdb.DuckDBPyConnection, members: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Whole members at a time, their entries account after account in the order of rule 1."""
-    before = members["entries"].cum_sum() - members["entries"]
-    bounds = members.group_by(chunk=before // CHUNK_ENTRIES).agg(
-        first=pl.col("member").min(), last=pl.col("member").max()
-    )
-    for first, last in bounds.sort("first").select("first", "last").iter_rows():
+    for some in _parts(members, CHUNK_ENTRIES):
         yield connection.execute(
             "from replay_entries where member between $1 and $2"
             " order by member, balance_type, occurred_at, place, entry_id",
-            [first, last],
+            [some["member"].min(), some["member"].max()],
         ).pl()
 
 

@@ -212,8 +212,8 @@ def described_columns(promise: type[Table]) -> dict[str, Any]:
     }
 
 
-def head_of(connection: duckdb.DuckDBPyConnection, name: str, order: str = "all") -> pl.DataFrame:
-    """The first rows of a table, for its preview."""
+def head_of(connection: duckdb.DuckDBPyConnection, name: str, order: str = "rowid") -> pl.DataFrame:
+    """The first rows of a table, for its preview; without `order` those that lie first, which takes no looking."""
     select = f"select * from {name} order by {order} limit {reports.PREVIEW_ROWS}"  # noqa: S608 - our own tables
     return connection.execute(select).pl()
 

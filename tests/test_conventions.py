@@ -104,7 +104,7 @@ def test_a_table_is_where_its_layer_is_in_every_test_module_too() -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_a_sql_file_is_one_select_that_says_what_it_is_and_its_grain(model: Model) -> None:
-    assert model.reads, "model.reads raises where it is not one SELECT"
+    assert model.reads is not None, "it raises where it is not one SELECT"
     first = model.sql.splitlines()[0]
     assert FIRST_LINE.fullmatch(first), first
     assert len(first) <= 120

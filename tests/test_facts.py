@@ -1345,6 +1345,7 @@ def test_movements_do_not_depend_on_how_accounts_are_put_into_chunks(monkeypatch
     entries = in_many_orders()
     whole = _facts(replayed(entries))
     monkeypatch.setattr(replays, "CHUNK_ENTRIES", 1)
+    monkeypatch.setattr(replays, "SLICE_ENTRIES", 2)
     assert _facts(replayed(entries)) == whole
 
 

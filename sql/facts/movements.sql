@@ -9,7 +9,7 @@ with mine as not materialized (
     case when entries.entry_type in ('redeemed', 'refunded') then entries.redemption_id end as redemption_id,
     member.member
   from stale_entries as entries
-  join stale_members as member
+  join replay_members as member
     on member.merchant_id = entries.merchant_id and member.member_id = entries.member_id
 ),
 
@@ -19,7 +19,7 @@ credits as materialized (
     select merchant_id, credit_id, member_id, balance_type
     from facts.credits
     where
-      (merchant_id, member_id) in (select merchant_id, member_id from stale_members)
+      (merchant_id, member_id) in (select merchant_id, member_id from replay_members)
       or (merchant_id, credit_id) in (
         select merchant_id, credit_id from mine where entry_type not in ('opening', 'created', 'transferred_in')
       )

@@ -1,15 +1,18 @@
-"""Run the benchmarks and print their figures: `python -m tests.benchmarks [--quick] [NAME]...`.
+"""Run the benchmarks: `python -m tests.benchmarks [--quick] [--runs N] [NAME]...`.
 
-Ends with 1 where a goal was missed. With --quick the sizes are small, and goals are shown but not held against it.
+Prints the medians and writes them into benchmarks/RESULTS.md. Ends with 1 where a goal was missed. With --quick the
+sizes are small: nothing is written, and goals are shown but not held against it.
 """
 
 import argparse
 import importlib
+import statistics
 import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks import Goal
+from tests.benchmarks import Goal, results
+from tests.benchmarks.results import number
 
 
 def main() -> int:
@@ -17,6 +20,7 @@ def main() -> int:
     names = [module.removeprefix("bench_") for module in modules]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="How fast, beside peers.")
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that they run, not how fast")
+    parser.add_argument("--runs", type=int, default=5, help="how often each is run (5)")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all, if none")
     options = parser.parse_args()
     unknown = set(options.names) - set(names)
@@ -28,7 +32,10 @@ def main() -> int:
         module = importlib.import_module(f"tests.benchmarks.bench_{name}")
         print(f"\n{name}: running", file=sys.stderr)
         started = time.perf_counter()
-        figures: dict[str, float] = module.run(options.quick)
+        runs: list[dict[str, float]] = [module.run(options.quick) for _ in range(1 if options.quick else options.runs)]
+        figures = {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
+        if not options.quick:
+            results.keep(name, runs)
         print(f"{name}: {time.perf_counter() - started:,.0f} s", file=sys.stderr)
         goals: dict[str, Goal] = getattr(module, "GOALS", {})
         absent = goals.keys() - figures.keys()
@@ -44,17 +51,10 @@ def _table(name: str, figures: dict[str, float], goals: dict[str, Goal]) -> str:
     for figure, value in figures.items():
         goal = goals.get(figure)
         outcome = "" if goal is None else "met" if goal.met_by(value) else "NOT MET"
-        rows.append((figure, _number(value), "" if goal is None else str(goal), outcome))
+        rows.append((figure, number(value), "" if goal is None else str(goal), outcome))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]}".rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(len(line) for line in lines), *lines[1:]])
-
-
-def _number(value: float) -> str:
-    """Three digits that mean something, more where the number is large anyway."""
-    if value == 0 or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pipelines import anomalies, ingest, periods, promises, replay, reports
 from pipelines.settings import find_home, read_merchants
 from pipelines.shards import open_shard
 from tests.benchmarks import Goal
-from tests.benchmarks.bench_report import LAST_MONTH, MERCHANT, MERCHANTS_TOML, MONTHS, write_landing
+from tests.benchmarks.landing import LAST_MONTH, MERCHANT, MERCHANTS_TOML, MONTHS, write_landing
 
 SHARE = "all rules, against replay and sheets together, times as long"
 GROWTH = "the slowest rule to grow, 10 times the entries, times as long"

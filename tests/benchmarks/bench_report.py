@@ -6,61 +6,19 @@ must come to the same totals. The script runs in an environment of its own (.ven
 
 import json
 import math
-import os
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
-import numpy as np
-import numpy.typing as npt
 import openpyxl
-import polars as pl
 
 from tests.benchmarks import Goal
-
-MERCHANT = "bench"
-TIMEZONE = "America/New_York"
-LAST_MONTH = "2025-12"
-MONTHS = 24
-DAY = 86_400
+from tests.benchmarks.commands import Run, peer_python, rollforward, timed
+from tests.benchmarks.landing import LAST_MONTH, MERCHANT, MONTHS, TIMEZONE, write_landing
 
 RATIO = "times as fast as pandas + openpyxl (to_excel)"
 DEMO = "the demo, once set up, s"
 GOALS = {RATIO: Goal("at least", 8), DEMO: Goal("under", 20)}
-
-MERCHANTS_TOML = f"""\
-[merchants.{MERCHANT}]
-name = "Bench"
-timezone = "{TIMEZONE}"
-currency = "USD"
-"""
-REASONS = ["Missing item", "Damaged item", "Late delivery", "Refer-A-Friend", "Holiday promotion", "Goodwill"]
-CREDIT_TYPES = ["Service Recovery", "Service Recovery", "Service Recovery", "Promotional", "Promotional", "Adjustment"]
-DETAILS = ["Lettuce left out of the box", "Eggs broken on arrival", "A friend joined", "Thank you for your patience"]
-STAFF = ["Ann Lee", "Bo Sato", "Cy Okafor", "Di Marsh", "Ed Novak", "Flo Ruiz", "Gus Hahn", "Ida Berg"]
-FIRST_NAMES = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Fay", "Gil", "Hana", "Ira", "José", "Kai", "Lú", "Mia", "Ned"]
-LAST_NAMES = ["Abel", "Brandt", "Cruz", "Dube", "Evans", "Fox", "Garcia", "Huang", "Ito", "Jones", "Kim", "O'Neil"]
-LOCATIONS = ["East", "West", "Harbor", "Hill"]
-LIVES = {0: 0.22, 90: 0.26, 180: 0.26, 365: 0.26}
-
-
-Integers = npt.NDArray[np.int64]
-
-
-class Run(NamedTuple):
-    """One run of a command as a process of its own."""
-
-    seconds: float
-    peak_megabytes: float
-    output: str
 
 
 def run(quick: bool) -> dict[str, float]:
@@ -72,21 +30,20 @@ def run(quick: bool) -> dict[str, float]:
         write_landing(export, entries, files="one")
         write_landing(months, entries)
         asked = [str(export / "landing" / MERCHANT), LAST_MONTH, TIMEZONE, str(work / "peer.xlsx")]
-        peer = _timed([*_peer(), *asked])
-        streaming = _timed([*_peer(), *asked, "--stream"])
+        peer = timed([*_peer(), *asked])
+        streaming = timed([*_peer(), *asked, "--stream"])
         totals = json.loads(peer.output)
-        ours = [_report(export, totals) for _ in range(1 if quick else 3)]
-        our_seconds = statistics.median(one.seconds for one in ours)
+        ours = _report(export, totals)
         size = f"{entries:,} entries"
         return {
-            f"report, {size}, s": our_seconds,
-            f"report, {size}, peak MB": max(one.peak_megabytes for one in ours),
+            f"report, {size}, s": ours.seconds,
+            f"report, {size}, peak MB": ours.peak_megabytes,
             f"report, {size} in {MONTHS} files, s": _report(months, totals).seconds,
             f"pandas + openpyxl (to_excel), {size}, s": peer.seconds,
             f"pandas + openpyxl (to_excel), {size}, peak MB": peer.peak_megabytes,
-            RATIO: peer.seconds / our_seconds,
+            RATIO: peer.seconds / ours.seconds,
             f"pandas + openpyxl (write-only rows), {size}, s": streaming.seconds,
-            "times as fast as pandas + openpyxl (write-only rows)": streaming.seconds / our_seconds,
+            "times as fast as pandas + openpyxl (write-only rows)": streaming.seconds / ours.seconds,
             DEMO: _demo_seconds(work / "demo"),
         }
 
@@ -95,58 +52,11 @@ def _report(home: Path, totals: dict[str, str]) -> Run:
     """`rollforward report` in a copy of `home`, which must come to these totals."""
     with tempfile.TemporaryDirectory(prefix="home-", dir=home.parent) as copy:
         shutil.copytree(home, copy, dirs_exist_ok=True)
-        done = _timed([_rollforward(), "--home", copy, "report", "--month", LAST_MONTH])
+        done = timed([rollforward(), "--home", copy, "report", "--month", LAST_MONTH])
         ours = read_totals(next((Path(copy) / "reports" / MERCHANT / LAST_MONTH).glob("*.xlsx")))
     if ours != totals:
         raise AssertionError(f"the totals differ: ours {ours}, the peer's {totals}")
     return done
-
-
-def write_landing(
-    home: Path,
-    entries: int,
-    seed: int = 1,
-    *,
-    files: Literal["one", "months"] = "months",
-    last: int | None = None,
-    lives: Mapping[int, float] = LIVES,
-) -> None:
-    """Settings, members and `entries` entries of one merchant, in one CSV or one a month; the same for one seed.
-
-    Half of the entries create credit, `last` of them (or 3 % of all) in the last month. `lives` says how many days
-    credits live (0: for ever) and which part of them: a fifth of all entries leaves credits extant at the end, unless
-    it says otherwise. Every redemption spends a part of a credit that is alive then, so that hardly any is uncovered.
-    """
-    rng = np.random.default_rng(seed)
-    starts = _month_starts()
-    end = starts[-1]
-    created = _created(rng, entries // 2, round(entries * 0.03) if last is None else last, starts, lives)
-    refunds = round(entries * 0.04)
-    redeemed = _redeemed(rng, created, entries - len(created) - refunds, end)
-    refunded = _refunded(rng, redeemed, refunds, end)
-    every = pl.concat([created.drop("expires", "cents"), redeemed.drop("cents"), refunded], how="diagonal")
-    every = every.sort("at", "entry_id").with_columns(
-        pl.from_epoch("at", time_unit="s").dt.strftime("%Y-%m-%dT%H:%M:%SZ").alias("occurred_at"),
-        pl.col("at")
-        .cut(starts[1:-1], labels=[f"{month:02d}" for month in range(MONTHS)], left_closed=True)
-        .alias("file"),
-    )
-
-    landing = home / "landing" / MERCHANT
-    (landing / "entries").mkdir(parents=True)
-    (landing / "members").mkdir()
-    (home / "merchants.toml").write_text(MERCHANTS_TOML, encoding="utf-8")
-    columns = [
-        "entry_id", "entry_type", "occurred_at", "member_id", "amount", "redemption_id", "batch_id", "credit_type",
-        "reason", "reason_details", "internal_note", "creator_name", "creator_email", "location", "priority",
-        "expires_at",
-    ]  # fmt: skip
-    if files == "one":
-        every.select(columns).write_csv(landing / "entries" / "export.csv")
-    else:
-        for (file,), rows in every.partition_by("file", as_dict=True, maintain_order=True).items():
-            rows.select(columns).write_csv(landing / "entries" / f"month-{file}.csv")
-    _members(rng, entries // 16).write_csv(landing / "members" / "members.csv")
 
 
 def read_totals(workbook: Path) -> dict[str, str]:
@@ -159,169 +69,12 @@ def read_totals(workbook: Path) -> dict[str, str]:
     return totals
 
 
-def _created(
-    rng: np.random.Generator, count: int, last: int, starts: list[int], lives: Mapping[int, float]
-) -> pl.DataFrame:
-    """Credits: `last` of them in the last month, the others spread over the months before."""
-    at = np.concatenate([rng.integers(starts[0], starts[-2], count - last), rng.integers(starts[-2], starts[-1], last)])
-    at.sort()
-    weeks = (at // (7 * DAY)).tolist()
-    in_batch = rng.random(count) < 0.1
-    days = rng.choice([*lives], count, p=[*lives.values()])
-    reason = rng.integers(0, len(REASONS), count)
-    staff = rng.integers(0, len(STAFF), count)
-    cents = rng.integers(4, 240, count) * 25
-    return (
-        pl.DataFrame(
-            {
-                "entry_id": _ids("c", count),
-                "entry_type": ["created"] * count,
-                "at": at,
-                "member_id": _pick_members(rng, count),
-                "cents": cents,
-                "amount": _amounts(cents),
-                "batch_id": [f"b{week}" if batched else None for week, batched in zip(weeks, in_batch, strict=True)],
-                "credit_type": _texts(CREDIT_TYPES, reason),
-                "reason": _texts(REASONS, reason),
-                "reason_details": _texts([*DETAILS, None], rng.integers(0, len(DETAILS) + 1, count)),
-                "internal_note": _texts([None, "Asked for by phone"], rng.choice(2, count, p=[0.95, 0.05])),
-                "creator_name": _texts(STAFF, staff),
-                "creator_email": _texts([f"{name.split()[0].lower()}@bench.example" for name in STAFF], staff),
-                "location": _texts(LOCATIONS, rng.integers(0, len(LOCATIONS), count)),
-                "priority": _texts([None, "10", "0"], rng.choice(3, count, p=[0.96, 0.03, 0.01])),
-                "expires": np.where(days == 0, starts[-1] + 3650 * DAY, at + days * DAY),
-                "days": days,
-            }
-        )
-        .with_columns(
-            pl.when(pl.col("days") > 0)
-            .then(
-                pl.from_epoch("at", time_unit="s")
-                .dt.convert_time_zone(TIMEZONE)
-                .dt.date()
-                .dt.offset_by(pl.format("{}d", "days"))
-            )
-            .dt.strftime("%Y-%m-%d")
-            .alias("expires_at")
-        )
-        .drop("days")
-    )
-
-
-def _redeemed(rng: np.random.Generator, created: pl.DataFrame, count: int, end: int) -> pl.DataFrame:
-    """Redemptions, each at most a part of what one credit has, while it lives."""
-    times = rng.choice([0, 1, 2, 3], len(created), p=[0.1, 0.35, 0.35, 0.2])
-    share = rng.choice([0.5, 0.9, 1.0], len(created)) / np.maximum(times, 1)
-    credit = np.repeat(np.arange(len(created)), times)
-    cents = np.maximum((created["cents"].to_numpy()[credit] * share[credit]).astype(np.int64), 1)
-    at = created["at"].to_numpy()[credit] + 60 + (rng.exponential(40 * DAY, len(credit))).astype(np.int64)
-    possible = np.flatnonzero((at < end) & (at < created["expires"].to_numpy()[credit]))
-    if len(possible) < count:
-        raise AssertionError(f"{len(possible)} redemptions are possible, {count} are wanted")
-    kept = np.sort(rng.permutation(possible)[:count])
-    kept = kept[np.argsort(at[kept], kind="stable")]
-    return pl.DataFrame(
-        {
-            "entry_id": _ids("r", count),
-            "entry_type": ["redeemed"] * count,
-            "at": at[kept],
-            "member_id": created["member_id"].gather(credit[kept]),
-            "cents": cents[kept],
-            "amount": _amounts(cents[kept]),
-        }
-    )
-
-
-def _refunded(rng: np.random.Generator, redeemed: pl.DataFrame, count: int, end: int) -> pl.DataFrame:
-    """Refunds of redemptions, half of them in part, up to a month later."""
-    at = redeemed["at"].to_numpy() + rng.integers(60, 30 * DAY, len(redeemed))
-    chosen = np.sort(rng.permutation(np.flatnonzero(at < end))[:count])
-    whole = redeemed["cents"].to_numpy()[chosen]
-    cents = np.where(rng.random(count) < 0.5, whole, np.maximum(whole // 2, 1))
-    return pl.DataFrame(
-        {
-            "entry_id": _ids("f", count),
-            "entry_type": ["refunded"] * count,
-            "at": at[chosen],
-            "member_id": redeemed["member_id"].gather(chosen),
-            "amount": _amounts(cents),
-            "redemption_id": redeemed["entry_id"].gather(chosen),
-        }
-    )
-
-
-def _members(rng: np.random.Generator, count: int) -> pl.DataFrame:
-    ids = _ids("m", count)
-    return pl.DataFrame(
-        {
-            "member_id": ids,
-            "email": [f"{one}@members.example" for one in ids],
-            "first_name": _texts(FIRST_NAMES, rng.integers(0, len(FIRST_NAMES), count)),
-            "last_name": _texts(LAST_NAMES, rng.integers(0, len(LAST_NAMES), count)),
-            "location": _texts(LOCATIONS, rng.integers(0, len(LOCATIONS), count)),
-        }
-    )
-
-
-def _pick_members(rng: np.random.Generator, count: int) -> pl.Series:
-    """A member for each of `count` credits, which are half of the entries: eight credits each, on average."""
-    return _texts(_ids("m", count // 8), rng.integers(0, count // 8, count))
-
-
-def _texts(values: Sequence[str | None], picked: Integers) -> pl.Series:
-    return pl.Series(values, dtype=pl.String).gather(picked)
-
-
-def _ids(letter: str, count: int) -> list[str]:
-    return [f"{letter}{number:07d}" for number in range(1, count + 1)]
-
-
-def _amounts(cents: Integers) -> pl.Series:
-    return pl.select((pl.lit(pl.Series(cents)) / 100).round(2).cast(pl.Decimal(18, 2)).cast(pl.String)).to_series()
-
-
-def _month_starts() -> list[int]:
-    """The first instants of the months, and the last one's end, in seconds since 1970."""
-    year, month = map(int, LAST_MONTH.split("-"))
-    first = year * 12 + month - MONTHS
-    zone = ZoneInfo(TIMEZONE)
-    starts = [datetime((first + n) // 12, (first + n) % 12 + 1, 1, tzinfo=zone) for n in range(MONTHS + 1)]
-    if starts[-1] > datetime.now(UTC):
-        raise AssertionError(
-            "this machine's clock is before the data's last month, and entries may not be in the future"
-        )
-    return [int(start.timestamp()) for start in starts]
-
-
 def _demo_seconds(home: Path) -> float:
     """What `make demo` runs."""
     commands = [["sample"], ["report", "--month", "2026-06"], ["rejects"]]
-    return math.fsum(_timed([_rollforward(), "--home", str(home), *command]).seconds for command in commands)
+    return math.fsum(timed([rollforward(), "--home", str(home), *command]).seconds for command in commands)
 
 
 def _peer() -> list[str]:
-    """The analyst's script. Raises FileNotFoundError where its environment has not been set up."""
-    python = Path(__file__).parents[2] / ".venv-peer" / "bin" / "python"
-    if not python.exists():
-        raise FileNotFoundError(f"{python} is not there: `make bench` sets it up")
-    return [str(python), str(Path(__file__).with_name("peer_pandas_openpyxl.py"))]
-
-
-def _rollforward() -> str:
-    return str(Path(sys.executable).with_name("rollforward"))
-
-
-def _timed(command: list[str]) -> Run:
-    """Run a command to its end; its messages pass through, and a failure is ours."""
-    with tempfile.TemporaryFile() as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        text = output.read().decode()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, text)
-    # Linux counts kilobytes, macOS bytes; children that the command itself waited for are not in it.
-    return Run(seconds, usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024), text)
+    """The analyst's script."""
+    return [peer_python(), str(Path(__file__).with_name("peer_pandas_openpyxl.py"))]

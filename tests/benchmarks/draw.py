@@ -1,0 +1,32 @@
+"""Draw the plots of RESULTS.md: `draw.py FOLDER PLOTS`, in the environment of the peers, which has Matplotlib."""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "rollforward"  # the same picture is the same file
+
+from matplotlib import pyplot  # noqa: E402 - after it is told where to draw
+
+folder, plots = Path(sys.argv[1]), json.loads(sys.argv[2])
+runs = [one["runs"] for one in json.loads((folder / "results.json").read_text(encoding="utf-8")).values()]
+figures = {name: [run[name] for run in its] for its in runs for name in its[0]}
+for plot in plots:
+    chart, axes = pyplot.subplots(figsize=(6, 3.2), layout="constrained")
+    for label, names in plot["lines"].items():
+        points = [(int(size), figures[name]) for size, name in names.items() if name in figures]
+        middle = [statistics.median(values) for _, values in points]
+        least, most = ([found(values) for _, values in points] for found in (min, max))
+        below = [m - v for m, v in zip(middle, least, strict=True)]
+        above = [v - m for m, v in zip(middle, most, strict=True)]
+        axes.errorbar([size for size, _ in points], middle, yerr=[below, above], label=label, marker="o", capsize=3)
+    axes.set(xscale="log", yscale="log", xlabel=plot["size"], title=plot["title"])
+    axes.set_ylabel("MB" if "MB" in plot["lines"] else "seconds")
+    if len(plot["lines"]) > 1:
+        axes.legend()
+    chart.savefig(folder / plot["file"], metadata={"Date": None})
+    pyplot.close(chart)

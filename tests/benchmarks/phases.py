@@ -1,0 +1,98 @@
+"""One phase or another, timed inside, its figures as JSON on stdout: `python -m tests.benchmarks.phases WHAT ...`.
+
+cold HOME [MONTH]: ingest and replay on an empty ledger, and the month's report. backfill HOME FIRST LAST: the report of
+these months. bare CSV DATABASE: the file's cells as text in a table.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import duckdb
+
+
+def cold(home: str, month: str = "") -> dict[str, float]:
+    """Seconds of the ingest, all of it and that of entries, of the replay and its kernel, and of the report."""
+    from pipelines import ingest, kernel, replay
+    from pipelines.settings import find_home, read_merchants
+    from pipelines.shards import open_shard
+
+    found = find_home(home)
+    merchants = read_merchants(found)
+    taken: dict[str, float] = {}
+    files = _timed_calls(ingest, "_take", taken, lambda arguments: f"ingest_of_{arguments[3].dataset.name}")
+    kernels = _timed_calls(kernel, "replay", taken, lambda _: "kernel")
+    with open_shard(found, "main", merchants, say=_quiet) as shard, files, kernels:
+        taken["ingest"] = _seconds(lambda: ingest.ingest(shard, say=_quiet))
+        taken["replay"] = _seconds(lambda: replay.replay(shard.connection, merchants))
+    if month:
+        taken["report"] = backfill(home, month, month)["seconds"]
+    return taken
+
+
+def backfill(home: str, first: str, last: str) -> dict[str, float]:
+    """Seconds of the run, start-up excepted, and of them those that workbooks were being written."""
+    from pipelines import runs, workbook
+    from pipelines.resources import Voice
+    from pipelines.settings import find_home
+
+    taken = {"writing": 0.0}
+    months = [f"{first}-01", f"{last}-01"]
+    with _timed_calls(workbook, "write", taken, lambda _: "writing"):
+        taken["seconds"] = _seconds(
+            lambda: runs.run(
+                find_home(home), "monthly_report", speaks=Voice(_quiet, _quiet), resource={}, months=months
+            )
+        )
+    return taken
+
+
+def bare(path: str, database: str) -> dict[str, float]:
+    """Seconds that DuckDB takes to put a CSV into a table, as text, in a file."""
+    connection = duckdb.connect(database, config={"storage_compatibility_version": "latest"})
+
+    def create() -> None:
+        connection.execute("create table bare as select * from read_csv($1, all_varchar = true)", [path])
+        connection.execute("checkpoint")
+
+    return {"seconds": _seconds(create)}
+
+
+class _timed_calls:  # noqa: N801 - reads as what it does
+    """Within it, what calls of a module's function take is added up under a name."""
+
+    def __init__(self, module: ModuleType, name: str, taken: dict[str, float], key: Callable[[Any], str]) -> None:
+        self.module, self.name, self.taken, self.key = module, name, taken, key
+        self.function = getattr(module, name)
+
+    def __enter__(self) -> None:
+        def timed(*arguments: Any, **more: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return self.function(*arguments, **more)
+            finally:
+                key = self.key(arguments)
+                self.taken[key] = self.taken.get(key, 0) + time.perf_counter() - started
+
+        setattr(self.module, self.name, timed)
+
+    def __exit__(self, *_: object) -> None:
+        setattr(self.module, self.name, self.function)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _quiet(_said: str) -> None:
+    pass
+
+
+if __name__ == "__main__":
+    what = {"cold": cold, "backfill": backfill, "bare": bare}[sys.argv[1]]
+    print(json.dumps(what(*sys.argv[2:])))  # type: ignore[operator]
