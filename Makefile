@@ -66,9 +66,10 @@ outside: $(READY) ## office and browser, two at a time, and of service what CI h
 	$(BIN)/pytest -n 2 -m "(office or browser) and not slow"
 	$(BIN)/pytest -n 2 -m "service and not slow" -k "asked_to_stop or killed_is_marked or that_is_gone"
 
-soak: $(READY) ## the tests that take minutes
+soak: $(READY) ## the tests that take minutes, and an hour of fuzzing the readers (FUZZ_SECONDS)
 	$(BIN)/pytest -m slow
 	EXAMPLES=1000 $(BIN)/pytest tests/test_replay_against_oracle.py
+	$(BIN)/python -m tests.fuzz
 
 bench: $(READY) $(PEER)/.ready ## how fast, against others, in the same run
 	$(BIN)/python -m tests.benchmarks

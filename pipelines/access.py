@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.settings import Home, SettingsError
+from pipelines.settings import Home, SettingsError, why_not_toml
 
 Role = Literal["viewer", "administrator", "owner"]
 ROLES: tuple[Role, ...] = ("viewer", "administrator", "owner")
@@ -50,8 +50,8 @@ def read_access(home: Home) -> Mapping[str, Actor]:
         raise SettingsError(
             f"{path} cannot be read. Save it as UTF-8, readable for whoever runs Rollforward."
         ) from None
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError(f"{path} cannot be read as TOML: {problem}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise SettingsError(f"{path} cannot be read as TOML: {why_not_toml(problem)}.") from None
     for key in tables.keys() - {"actors"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; actors are tables such as [actors."ann@shop.example"].')
     actors: dict[str, Actor] = {}

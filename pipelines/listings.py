@@ -17,7 +17,8 @@ from pipelines.settings import Home, Merchant, choose_merchants
 from pipelines.sheets import kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 
-FORMULA_BEGINNINGS = ("=", "+", "-", "@")
+# What spreadsheets run: also behind a tab or a line end, and in the wide forms of East Asian keyboards.
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class ListingError(Exception):

@@ -299,8 +299,10 @@ def _declared(home: Home) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {problem.strerror}.") from None
     try:
         tables = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as problem:
-        raise SettingsError(f"{path} cannot be read as TOML: {problem}{_line_at(text, problem)}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise SettingsError(
+            f"{path} cannot be read as TOML: {why_not_toml(problem)}{_line_at(text, problem)}."
+        ) from None
     for key in tables.keys() - {"merchants"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; merchants are tables such as [merchants.green-acres].')
     declared = tables.get("merchants", {})
@@ -309,7 +311,14 @@ def _declared(home: Home) -> dict[str, Any]:
     return declared
 
 
-def _line_at(text: str, problem: tomllib.TOMLDecodeError) -> str:
+def why_not_toml(problem: ValueError | RecursionError) -> str:
+    """What is wrong with a file that Python's reader of TOML has stopped at, for whoever wrote it."""
+    if isinstance(problem, RecursionError):
+        return "lists or tables in it are nested too deeply"
+    return str(problem) if isinstance(problem, tomllib.TOMLDecodeError) else "a number in it has thousands of digits"
+
+
+def _line_at(text: str, problem: Exception) -> str:
     """What stands in the line that a problem names, so that it also says which key and whose."""
     if not (found := re.search(r"at line (\d+)", str(problem))):
         return ""

@@ -5,6 +5,7 @@ Data goes to stdout, progress and messages to stderr. Nothing heavy is imported 
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 50
 WORKBOOK = "workbook/credits_workbook"
 _Made = TypeVar("_Made")
+# What steers a terminal or turns the order of what is read: controls, and embeddings, overrides and isolates of
+# direction. Line feed and tab are ours to use.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text as it may be shown: files come from outside, and so do the names and values that messages quote.
+
+    What would steer the terminal is written out as JSON does it, in which it means the same character.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,13 +68,13 @@ class Output:
     def say(self, message: str) -> None:
         """For people, on stderr."""
         self._clear()
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
 
     def doing(self, what: str) -> None:
         """What is under way, on a line of its own that the next one takes the place of; on a terminal only."""
         if sys.stderr.isatty():
             self._clear()
-            click.echo(f"{what} …", err=True, nl=False)
+            click.echo(printable(f"{what} …"), err=True, nl=False)
             self._is_doing = True
 
     def _clear(self) -> None:
@@ -73,7 +85,8 @@ class Output:
     def data(self, told: Any, text: str) -> None:
         """For whoever reads stdout: as JSON where asked for."""
         self._clear()
-        click.echo(json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text)
+        shown = json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text
+        click.echo(printable(shown))
 
     def end(self) -> None:
         """At the end of a command: what it could not do for some merchants, while it did it for the others."""
@@ -83,7 +96,7 @@ class Output:
     def fail(self, message: str) -> NoReturn:
         """Not done, and why."""
         self._clear()
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
         sys.exit(1)
 
 
@@ -191,7 +204,7 @@ def show_rows(
     elif output.as_json:
         output.data(listings.as_json(rows), "")
     elif text:
-        click.echo(text)
+        click.echo(printable(text))
 
 
 def table(rows: "pl.DataFrame", longest: int = 40) -> str:

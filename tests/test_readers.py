@@ -22,7 +22,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import readers
-from pipelines.readers import Kind, Read, Shape, UnreadableFileError, csv_file, csv_structure, xlsx_file
+from pipelines.readers import (
+    Kind,
+    Read,
+    Shape,
+    UnreadableFileError,
+    csv_file,
+    csv_structure,
+    parquet_file,
+    xlsx_file,
+)
 
 SHAPE = Shape(("id", "amount", "note"), frozenset({"id", "amount"}), frozenset({"Colour"}))
 MEGABYTE = 1_000_000
@@ -648,7 +657,7 @@ def test_parquet_that_was_cut_off_or_damaged_is_refused(reading: Reading) -> Non
     whole = parquet(id=[f"e{n}" for n in range(10_000)], amount=list(range(10_000)))
     for content in (whole[: len(whole) // 2], whole[:-1], whole[4:], b"PAR1", b"id,amount\n", whole[:-8] + b"\xff" * 8):
         assert reading.refused(content, "parquet").reason == "corrupt_file"
-    for place in range(4, len(whole), len(whole) // 60):
+    for place in range(4, len(whole), len(whole) // 5):
         damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
         try:
             reading(damaged, "parquet")  # a byte of a value may change unseen
@@ -802,6 +811,37 @@ def test_other_files_named_xlsx_are_refused(reading: Reading) -> None:
         assert reading.refused(content, "xlsx").reason == reason
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "corrupt_file"),
+        ("os.kill(os.getpid(), signal.SIGABRT)", "too_large"),  # as native code does that gets no memory
+        ("bytearray(10**15)", "too_large"),
+        ("raise KeyError", "corrupt_file"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "xlsx"])
+def test_a_file_that_is_the_end_of_its_reader_is_refused_and_takes_nobody_with_it(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch, kind: Kind, end: str, reason: str
+) -> None:
+    program = reading.folder / "dies.py"
+    program.write_text(f"import os, signal, sys\ntry:\n    {end}\nexcept MemoryError:\n    sys.exit(5)\n")
+    monkeypatch.setattr(parquet_file if kind == "parquet" else xlsx_file, "CHILD", program)
+    assert reading.refused(FILES[kind], kind).reason == reason
+    monkeypatch.undo()
+    reading(FILES[kind], kind)
+    assert [row[1:] for row in reading.rows] == [("a", "1", None)]
+
+
+def test_text_with_a_nul_is_set_aside_whichever_way_it_came(reading: Reading) -> None:
+    reading('{"id": "a", "amount": 1, "note": "x\\u0000"}\n{"id": "b\\\\u0000", "amount": 2}\n', "jsonl")
+    assert [row[:2] for row in reading.rows] == [(2, "b\\u0000")]
+    assert [row[::2] for row in reading.malformed] == [(1, "nul_byte")]
+    reading(parquet(id=["a", "b\0c", None], amount=[1, 2, None]), "parquet")
+    assert [row[:2] for row in reading.rows] == [(1, "a"), (3, None)]
+    assert reading.malformed == [(2, "b\0c\t2", "nul_byte")]
+
+
 # ---- All kinds --------------------------------------------------------------------------------------------------
 
 FILES: dict[Kind, bytes] = {
@@ -817,8 +857,8 @@ def test_no_name_of_a_folder_is_taken_for_anything_but_a_name(reading: Reading, 
     other = reading.folder / "a"
     other.mkdir()
     (other / "file").write_bytes(b"not to be read")
-    reading.folder = reading.folder / """it's "x"; drop [ab]*?{q} $1 %20 é"""
-    reading.folder.mkdir()
+    reading.folder = reading.folder / """it's "x"; drop [ab]*?{q} $1 %20 é""" / "id=b" / "c0=d"
+    reading.folder.mkdir(parents=True)
     reading(FILES[kind], kind)
     reading(FILES[kind].decode("latin-1").encode("utf-16") if kind in ("csv", "jsonl") else FILES[kind], kind)
     assert [row[1:] for row in reading.rows] == [("a", "1", None)]
@@ -836,7 +876,7 @@ def test_one_file_after_another_leaves_nothing_of_the_first(reading: Reading) ->
     assert reading.con.execute("select table_name from duckdb_tables() where not internal").fetchall() == []
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])  # what begins like XLSX is for a process of its own
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])  # the others are read by processes of their own: see tests/fuzz
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=60), keep=st.integers(0, 200))
 def test_no_bytes_make_more_than_rows_or_a_reason(reading: Reading, kind: Kind, content: bytes, keep: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.terminal import Output, everywhere, listing, run_job, show_rows, table, wait_option
+from pipelines.terminal import Output, everywhere, listing, printable, run_job, show_rows, table, wait_option
 
 if TYPE_CHECKING:
     from pipelines.settings import Home
@@ -250,10 +250,10 @@ def _preview(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
 
         output.data({**told, "recipients": as_json(rows)}, "")
     else:
-        click.echo(told["filters"])
+        click.echo(printable(told["filters"]))
         # Most operations have no student, no enrollment, or nothing that stays.
         told_apart = [one.name for one in rows if one.null_count() < rows.height and (one != 0).any()]
-        click.echo(table(rows[told_apart], longest=160))
+        click.echo(printable(table(rows[told_apart], longest=160)))
     for warning in told["warnings"]:
         output.say(f"Warning: {warning}")
     output.say(f"{metadata['what']} The list: {told['csv_file']}")

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from pipelines.operations.requests import RefusedError, Who
+from pipelines.settings import why_not_toml
 
 # Those of whom an operation is for and by are options of the command.
 _OPTIONS = Who.model_fields.keys() - {"approved_by"}
@@ -39,8 +40,8 @@ def read_request(path: Path, request: type[Who], *, merchant: str, actor: str, a
     except (UnicodeDecodeError, OSError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
         raise RefusedError(f"{path} cannot be read: {why}.") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise RefusedError(f"{path} cannot be read as TOML: {problem}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise RefusedError(f"{path} cannot be read as TOML: {why_not_toml(problem)}.") from None
     known = {name: field for name, field in request.model_fields.items() if name not in _OPTIONS}
     _refuse_unknown_keys(path, told, known, "")
     for name, field in known.items():

@@ -47,7 +47,7 @@ def read(
             if kind == "jsonl":
                 return json_lines.read(con, path, shape, encoding=encoding, scratch=own, decimal_mark=decimal_mark)
             if kind == "parquet":
-                return parquet_file.read(con, path, shape, decimal_mark=decimal_mark)
+                return parquet_file.read(con, path, shape, scratch=own, decimal_mark=decimal_mark)
             return xlsx_file.read(con, path, shape, scratch=own, decimal_mark=decimal_mark)
         except UnreadableFileError:
             staged.clear(con)

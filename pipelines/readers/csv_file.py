@@ -93,7 +93,7 @@ def _read_at_once(
         con.execute(
             "create table staging.cells as select "  # noqa: S608 - names of ours
             + ", ".join(f"{staged.trimmed(cell)} as {cell}" for cell in cells)
-            + " from read_csv($path, auto_detect = false, header = true, columns = {"
+            + " from read_csv($path, auto_detect = false, hive_partitioning = false, header = true, columns = {"
             + ", ".join(f"'{cell}': 'VARCHAR'" for cell in cells)
             + f"}}, delim = chr({ord(delimiter)}), quote = '\"', escape = '\"', strict_mode = true,"
             " store_rejects = true, rejects_limit = 0, rejects_table = 'rejected_lines',"

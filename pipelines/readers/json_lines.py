@@ -25,7 +25,8 @@ CHUNK_BYTES = 4_000_000
 MOST_EXPONENT = 308  # of a double, which is what other programs make of a JSON number
 # After a colon: a number with an exponent, with sixteen digits, tiny, with .0 at its end, or negative zero; NaN and
 # Infinity, which are not JSON; a list or an object.
-UNUSUAL = r":\s*(?:-?(?:[0-9]+(?:\.[0-9]*)?[eE]|[0-9.]{16}|0\.000|[0-9]+\.0+[\s,}]|[nN][aA]|[iI])|-0|[{\[])"
+# And, anywhere, a NUL that is written as an escape.
+UNUSUAL = r"\\u0000|:\s*(?:-?(?:[0-9]+(?:\.[0-9]*)?[eE]|[0-9.]{16}|0\.000|[0-9]+\.0+[\s,}]|[nN][aA]|[iI])|-0|[{\[])"
 # After a colon: a number with decimals, which DuckDB would write with a point, as if it were text.
 WITH_DECIMALS = r":\s*-?[0-9]+\.[0-9]"
 LINES = pa.schema([("source_row", pa.int64()), ("line", pa.string())])
@@ -185,6 +186,8 @@ def _apart(line: str, present: Sequence[str], decimal_mark: str) -> tuple[str | 
     for key, value in pairs:
         if key not in cells:
             continue
+        if isinstance(value, str) and "\0" in value:
+            return *nothing, line, "nul_byte", None
         if isinstance(value, list):
             return *nothing, line, "nested_value", key
         if isinstance(value, _Number):

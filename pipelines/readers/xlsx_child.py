@@ -3,16 +3,19 @@
 A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
 process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
 cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON;
-where its output cannot be written, with 4 and the number of the error.
+where its output cannot be written, with 4 and the number of the error; where memory is short, with 5.
 
     python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
 """
 
 import json
+import lzma
 import re
 import resource
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -24,10 +27,18 @@ BATCH_ROWS = 10_000
 CHUNK_BYTES = 1_000_000
 WRONG_FILE = 3
 NOT_WRITTEN = 4
+OUT_OF_MEMORY = 5
 CORRUPT = (
     "The file is not an XLSX workbook, or was cut off or damaged on its way here. Save it again and send it again."
 )
+# All that zipfile and what it unpacks with raise for bytes that are not as they should be.
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(NotImplementedError, RuntimeError, OSError, EOFError, ValueError, LookupError),
+)
 TYPE_OF_ERROR = re.compile(rb"""\st=["']e["']""")
+# A cell whose shared text has no number: calamine takes it for the first one.
+NO_SUCH_TEXT = re.compile(rb"""\st=["']s["'][^>/]*>\s*<(?:\w+:)?v>(?!\s*[0-9]+\s*<)""")
 # A cell that shows an error such as #N/A: its place, and what it shows.
 ERROR_CELL = re.compile(
     rb"""<(?:\w+:)?c\b(?=[^>]*\st=["']e["'])(?=[^>]*\sr=["']([A-Z]+)([0-9]+)["'])[^>]*[^/]>(?:(?!</(?:\w+:)?c>).)*?"""
@@ -50,6 +61,10 @@ def convert(path: str, output: str, decimal_mark: str) -> None:
     try:
         book = python_calamine.CalamineWorkbook.from_path(path)
         sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet]
+        if book.sheets_metadata and not sheets:
+            raise FileError(
+                "empty_file", "The workbook has no sheet with cells. Move the table to one and send the file again."
+            )
         # To whoever sent the file, the first sheet is the first one that shows.
         shown = [sheet for sheet in sheets if sheet.visible == python_calamine.SheetVisibleEnum.Visible]
         name = (shown or sheets)[0].name
@@ -62,10 +77,7 @@ def convert(path: str, output: str, decimal_mark: str) -> None:
     except (
         python_calamine.CalamineError,
         ElementTree.ParseError,
-        zipfile.BadZipFile,
-        LookupError,
-        OSError,
-        ValueError,
+        *DAMAGED_ZIP,
     ):
         raise FileError("corrupt_file", CORRUPT) from None
     schema = pa.schema([("source_row", pa.int64()), ("cells", pa.list_(pa.string()))])
@@ -78,9 +90,10 @@ def convert(path: str, output: str, decimal_mark: str) -> None:
             writer.write_batch(pa.record_batch(columns, schema=schema))
             written += 1
     if not written:
+        called = " ".join(name.split())[:31]
         raise FileError(
             "empty_file",
-            f'The first sheet of the workbook, "{name}", is empty. Move the table there and send the file again.',
+            f'The first sheet of the workbook, "{called}", is empty. Move the table there and send the file again.',
         )
 
 
@@ -133,6 +146,8 @@ def error_cells(path: str, sheet: str) -> dict[Place, str]:
         begun = b""
         while chunk := file.read(CHUNK_BYTES):
             seen = begun + chunk
+            if NO_SUCH_TEXT.search(seen):
+                raise FileError("corrupt_file", CORRUPT)
             if TYPE_OF_ERROR.search(seen):
                 for column, row, shows in ERROR_CELL.findall(seen):
                     found[int(row), column_number(column)] = shows.decode()
@@ -183,6 +198,8 @@ def main() -> None:
     except OSError as problem:
         print(json.dumps(problem.errno))
         sys.exit(NOT_WRITTEN)
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
 
 
 if __name__ == "__main__":

@@ -3,33 +3,29 @@
 The file is looked at as a zip here; its inside is read by a process of its own (`xlsx_child.py`).
 """
 
-import errno
-import json
-import os
-import signal
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
+from xml.parsers import expat
 
 import duckdb
 import pyarrow as pa
 
-from pipelines import stopping
-from pipelines.readers import staged
+from pipelines.readers import child, staged
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names
 from pipelines.readers.staged import WHITESPACE, Read
-from pipelines.readers.xlsx_child import CORRUPT, NOT_WRITTEN, WRONG_FILE
+from pipelines.readers.xlsx_child import CORRUPT, DAMAGED_ZIP
 
 CHILD = Path(__file__).with_name("xlsx_child.py")
 MOST_PARTS = 10_000
 MOST_BYTES = 2_000_000_000  # unpacked
 UNREMARKABLE_BYTES = 100_000_000  # unpacked; no bomb below that
 MOST_RATIO = 200  # of unpacked to packed above it; a sheet of one value repeated a million times has 60
-MEMORY_BYTES = 3_000_000_000
-CPU_SECONDS = 600
-WALL_SECONDS = 900
+WALL_SECONDS = child.WALL_SECONDS
+TOO_LARGE = (
+    "The workbook {what}: more than a table needs. Copy the table to a new workbook, or save it as CSV, and send that."
+)
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # what .xls files and XLSX files with a password begin with
 START_BYTES = 4096
 
@@ -95,63 +91,59 @@ def _check_zip(path: Path) -> None:
                     "not_xlsx",
                     "The file is something else than an XLSX workbook. Save it as .xlsx and send it again.",
                 )
+            if len(names) < len(infos):
+                # Readers disagree on which of them counts.
+                raise UnreadableFileError(
+                    "not_xlsx",
+                    "The workbook holds one of its parts twice, which no spreadsheet program writes. Save it again in"
+                    " one and send it again.",
+                )
             for info in infos:
                 if info.filename.endswith((".xml", ".rels")):
                     with parts.open(info) as part:
-                        if b"<!DOCTYPE" in part.read(START_BYTES):
+                        if _has_document_type(part):
                             raise UnreadableFileError(
                                 "not_xlsx",
                                 "The workbook has XML with a document type, which no spreadsheet program writes."
                                 " Save it again in one and send it again.",
                             )
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
+    except DAMAGED_ZIP:
         raise UnreadableFileError("corrupt_file", CORRUPT) from None
 
 
+def _has_document_type(part: IO[bytes]) -> bool:
+    """Whether the XML says what entities mean, in any encoding. That stands before its first element, or nowhere."""
+    found: list[bool] = []
+
+    def doctype(*_: Any) -> None:
+        found.append(True)
+
+    def element(*_: Any) -> None:
+        found.append(False)
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, element
+    try:
+        while not found and (chunk := part.read(START_BYTES)):
+            parser.Parse(chunk)
+    except expat.ExpatError:
+        pass  # not well-formed: whoever reads it will say so
+    return any(found[:1])
+
+
 def _too_large(what: str) -> UnreadableFileError:
-    return UnreadableFileError(
-        "too_large",
-        f"The workbook {what}: more than a table needs. Copy the table to a new workbook, or save it as CSV, and send"
-        " that.",
-    )
+    return UnreadableFileError("too_large", TOO_LARGE.format(what=what))
 
 
 def _run_child(path: Path, output: Path, decimal_mark: str) -> None:
     """Have the sheet read. Raises UnreadableFileError for what the child reports, and for its death."""
-    try:
-        done = subprocess.run(  # noqa: S603 - our own program
-            [
-                sys.executable,
-                "-I",
-                str(CHILD),
-                str(path),
-                str(output),
-                decimal_mark,
-                str(MEMORY_BYTES),
-                str(CPU_SECONDS),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=WALL_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _too_large(f"takes longer than {WALL_SECONDS // 60} minutes to read") from None
-    if done.returncode == WRONG_FILE:
-        reason, message = json.loads(done.stdout)
-        raise UnreadableFileError(reason, message)
-    if done.returncode == NOT_WRITTEN:
-        number = json.loads(done.stdout) or errno.EIO
-        raise OSError(number, os.strerror(number), str(output))
-    if -done.returncode in stopping.SIGNALS:
-        # Ctrl-C, and the end of a service, reach the child too: no fault of the file.
-        stopping.pause(1)
-        raise stopping.StoppedError("Stopped while a workbook was read. Run the same command again.")
-    if done.returncode == -signal.SIGXCPU:
-        raise _too_large(f"takes longer than {CPU_SECONDS // 60} minutes to read")
-    if done.returncode:
-        raise _too_large(
-            f"takes more than {MEMORY_BYTES // 10**9} GB of memory to read, as one does with a stray cell far away from"
-            " the table (Ctrl+End shows it)"
-        )
+    child.run(
+        CHILD,
+        path,
+        output,
+        (decimal_mark,),
+        corrupt=CORRUPT,
+        too_large=TOO_LARGE,
+        hint=", as one does with a stray cell far away from the table (Ctrl+End shows it)",
+        wall_seconds=WALL_SECONDS,
+    )

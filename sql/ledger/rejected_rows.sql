@@ -27,7 +27,7 @@ explained as (
 quoted as (
   select
     explained.*,
-    column_name || ' "' || if(length(value) > 80, left(value, 79) || '…', regexp_replace(value, '\s+', ' ', 'g')) || '"'
+    column_name || ' "' || regexp_replace(if(length(value) > 80, left(value, 79) || '…', value), '\s+', ' ', 'g') || '"'
       as said,
     decimals_of(plain_amount(value, $decimal_comma)) as value_decimals,
     kind.unit,
