@@ -3,11 +3,20 @@
 -- What the kernel cannot see within an account is settled here: which account an entry belongs to, whose credit it
 -- names, which redemption it gives back, and its place among the entries of the same instant. Credits and redemptions
 -- are numbered; a credit's number is also its rank among credits of the same priority and expiry.
-with mine as not materialized (
+with mine as materialized (
   select
-    entries.* exclude (redemption_id),
+    member.member,
+    entries.merchant_id,
+    entries.member_id,
+    entries.balance_type,
+    entries.entry_id,
+    entries.entry_type,
+    entries.occurred_at,
+    entries.amount,
+    entries.credit_id,
     case when entries.entry_type in ('redeemed', 'refunded') then entries.redemption_id end as redemption_id,
-    member.member
+    entries.priority,
+    entries.expires_at
   from stale_entries as entries
   join replay_members as member
     on member.merchant_id = entries.merchant_id and member.member_id = entries.member_id
@@ -16,13 +25,17 @@ with mine as not materialized (
 credits as materialized (
   select *, row_number() over () - 1 as number
   from (
-    select merchant_id, credit_id, member_id, balance_type
+    select merchant_id, credit_id, member_id, balance_type, issued_at
     from facts.credits
-    where
-      (merchant_id, member_id) in (select merchant_id, member_id from replay_members)
-      or (merchant_id, credit_id) in (
-        select merchant_id, credit_id from mine where entry_type not in ('opening', 'created', 'transferred_in')
-      )
+    semi join replay_members using (merchant_id, member_id)
+    union all
+    -- Those of others that entries name.
+    select merchant_id, credit_id, member_id, balance_type, issued_at
+    from facts.credits
+    semi join (
+      from mine where credit_id is not null and entry_type not in ('opening', 'created', 'transferred_in')
+    ) using (merchant_id, credit_id)
+    anti join replay_members using (merchant_id, member_id)
     order by issued_at, credit_id
   )
 ),

@@ -2,18 +2,24 @@
 --
 -- Found by hash, which is fast, and only then looked at closely. A movement of a member that was replayed may have
 -- the id of one of a member that was not.
-with replayed as (
-  select distinct hash(merchant_id, id) as id_key
-  from stale_movements
+with others as (
+  select merchant_id, movement_type, derived, id, part
+  from facts.movements
+  anti join stale_members using (merchant_id, member_id)
+  where hash(merchant_id, id) in (select hash(merchant_id, id) from stale_movements)
 ),
 
 keyed as not materialized (
-  select *, hash(merchant_id, id) as id_key, hash(merchant_id, movement_type, derived, id, part) as key
-  from facts.movements
+  select *, hash(merchant_id, movement_type, derived, id, part) as key
+  from (
+    select merchant_id, movement_type, derived, id, part from stale_movements
+    union all
+    from others
+  )
 ),
 
 suspects as (
-  select key from keyed semi join replayed using (id_key) group by key having count(*) > 1
+  select key from keyed group by key having count(*) > 1
 )
 
 select merchant_id, movement_type, derived, id, part, count(*) as movements

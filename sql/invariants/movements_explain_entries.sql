@@ -3,11 +3,8 @@
 -- What moved nothing is in a finding with its amount. Entries that only assert an expiry are the exception: they move
 -- nothing and are no finding. To which account an entry belongs is worked out here a second time, from the ledger.
 with mine as not materialized (
-  select
-    entries.*,
-    case when balance_type is null then credit_id end as credit_to_ask,
-    case when balance_type is null and entry_type = 'refunded' then redemption_id end as redemption_to_ask
-  from stale_entries as entries
+  select merchant_id, member_id, balance_type, entry_id, entry_type, amount, credit_id, redemption_id
+  from stale_entries
 ),
 
 unmoved as (
@@ -30,20 +27,62 @@ asserts as (
   where entry_type = 'expired'
 ),
 
+-- Entries that leave it to the credit or the redemption that they name.
+asking as materialized (
+  select
+    merchant_id,
+    member_id,
+    entry_id,
+    credit_id as credit_to_ask,
+    case when entry_type = 'refunded' then redemption_id end as redemption_to_ask
+  from mine
+  where balance_type is null and (credit_id is not null or (entry_type = 'refunded' and redemption_id is not null))
+),
+
+redeemed as (
+  select merchant_id, redemption_id, member_id, balance_type, credit_id
+  from ledger.entries
+  where
+    entry_type = 'redeemed'
+    and (merchant_id, redemption_id) in (select merchant_id, redemption_to_ask from asking)
+),
+
+credits as (
+  select merchant_id, credit_id, member_id, balance_type
+  from facts.credits
+  where (merchant_id, credit_id) in (
+    select merchant_id, credit_to_ask from asking
+    union all
+    select merchant_id, credit_id from redeemed
+  )
+),
+
+answered as (
+  select
+    asking.merchant_id,
+    asking.entry_id,
+    coalesce(
+      if(credit.member_id = asking.member_id, credit.balance_type, null),
+      case
+        when redeemed.member_id <> asking.member_id then null
+        when redeemed.balance_type is not null then redeemed.balance_type
+        when redeemed_from.member_id = asking.member_id then redeemed_from.balance_type
+      end
+    ) as balance_type
+  from asking
+  left join credits as credit
+    on credit.merchant_id = asking.merchant_id and credit.credit_id = asking.credit_to_ask
+  left join redeemed
+    on redeemed.merchant_id = asking.merchant_id and redeemed.redemption_id = asking.redemption_to_ask
+  left join credits as redeemed_from
+    on redeemed_from.merchant_id = redeemed.merchant_id and redeemed_from.credit_id = redeemed.credit_id
+),
+
 said as (
   select
     mine.merchant_id,
     mine.member_id,
-    coalesce(
-      mine.balance_type,
-      if(credit.member_id = mine.member_id, credit.balance_type, null),
-      case
-        when redeemed.member_id <> mine.member_id then null
-        when redeemed.balance_type is not null then redeemed.balance_type
-        when redeemed_from.member_id = mine.member_id then redeemed_from.balance_type
-      end,
-      'default'
-    ) as balance_type,
+    coalesce(mine.balance_type, answered.balance_type, 'default') as balance_type,
     sum(
       case
         when mine.entry_type in ('opening', 'created', 'refunded', 'transferred_in') then 1
@@ -54,12 +93,7 @@ said as (
   from mine
   anti join asserts using (merchant_id, entry_id)
   left join unmoved using (merchant_id, entry_id)
-  left join facts.credits as credit
-    on credit.merchant_id = mine.merchant_id and credit.credit_id = mine.credit_to_ask
-  left join (select * from ledger.entries where entry_type = 'redeemed') as redeemed
-    on redeemed.merchant_id = mine.merchant_id and redeemed.redemption_id = mine.redemption_to_ask
-  left join facts.credits as redeemed_from
-    on redeemed_from.merchant_id = redeemed.merchant_id and redeemed_from.credit_id = redeemed.credit_id
+  left join answered using (merchant_id, entry_id)
   group by all
 ),
 
