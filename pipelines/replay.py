@@ -52,6 +52,12 @@ class BrokenInvariantError(promises.BrokenPromiseError):
         self.invariant = result.name
 
 
+# What of an entry the replay and its invariants read.
+_ENTRY_COLUMNS = (
+    *("merchant_id", "member_id", "balance_type", "entry_id", "entry_type", "occurred_at", "amount", "credit_id"),
+    *("redemption_id", "transfer_id", "priority", "expires_at"),
+)
+
 # What published months say of movements. What becomes of a credit after the last of them is not theirs.
 _PUBLISHED_MOVEMENTS = """
   select
@@ -119,7 +125,7 @@ def replay_within(
     if result.merchants:
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
-        _find(connection, "stale_entries", "ledger.entries")
+        _find(connection, "stale_entries", "ledger.entries", "table" if _are_few(connection) else "view")
         changed = {} if restate else _changed_policies(connection)
         if changed:
             _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
@@ -146,8 +152,8 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
         " where list_contains($merchants, merchant_id) and event <= through_event group by merchant_id, member_id",
         {"merchants": list(merchants)},
     )
-    _find(connection, "stale_entries", "ledger.entries")
-    _find(connection, "stale_movements", "facts.movements")
+    for name, table in (("stale_entries", "ledger.entries"), ("stale_movements", "facts.movements")):
+        _find(connection, name, table, "view")
     results = [_checked(connection, model) for model in models.load_all("invariants")]
     _drop(connection, *_SCRATCH)
     return results
@@ -216,7 +222,7 @@ def _forget(connection: duckdb.DuckDBPyConnection) -> None:
             f"delete from facts.{table} where merchant_id in"  # noqa: S608 - names of ours
             f" (select merchant_id from stale_merchants where after_event = 0)"
         )
-    _find(connection, "stale_movements", "facts.movements")
+    _find(connection, "stale_movements", "facts.movements", "view")
     _create(connection, "former_totals", models.load("facts.daily_totals").sql)
     for table in ("movements", "findings"):
         connection.execute(
@@ -251,7 +257,9 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
     _drop(connection, "replay_findings")
     is_few = _are_few(connection)
     if is_few:
-        connection.execute("truncate temp.stale_movements")
+        # They are known here: nobody needs to look for them.
+        _drop(connection, "stale_movements")
+        _create(connection, "stale_movements", "from facts.movements limit 0")
     for some in _parts(members, SLICE_ENTRIES):
         asked = {"first": some["member"].min(), "last": some["member"].max()}
         _create(connection, "replay_members", "from stale_members where member between $first and $last", asked)
@@ -342,11 +350,12 @@ def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> Inva
     return InvariantResult(model.name.partition(".")[2], model.summary, broken.to_dicts())
 
 
-def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str) -> None:
-    """Make `name` the rows of `table` that are the stale members': found once where they are few, else each time."""
-    kind = "table" if _are_few(connection) else "view"
+def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: str) -> None:
+    """Make `name` the rows of `table` that are the stale members', as a table or a view."""
+    columns = ", ".join(_ENTRY_COLUMNS) if table == "ledger.entries" else "*"
     connection.execute(
-        f"create or replace temp {kind} {name} as from {table} semi join stale_members using (merchant_id, member_id)"
+        f"create or replace temp {kind} {name} as"  # noqa: S608 - names of ours
+        f" select {columns} from {table} semi join stale_members using (merchant_id, member_id)"
     )
 
 

@@ -55,6 +55,8 @@ create or replace temp macro name_and_email(name, email) as
 LOCK_POLL_S = 0.1
 MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 3 * 2**30
 COPY_BYTES = 8 * 2**20
+# A quarter of the file's rows may be dead before it is cleaned up; DuckDB's own number of tasks for that.
+DEAD_SHARE, VACUUM_TASKS = 0.25, 100
 # Linux's ioctl that makes a file share another's blocks until one of them changes (Btrfs, XFS, ZFS): linux/fs.h.
 FICLONE = 0x40049409
 
@@ -144,10 +146,29 @@ def open_file(home: Home, name: str, path: Path, merchants: Mapping[str, Merchan
 
 
 def _checkpoint(connection: duckdb.DuckDBPyConnection) -> None:
+    """Write what was committed into the file, and write anew what lies between dead rows where these are many.
+
+    DuckDB would do the latter each time, for any dead row: of ten million movements most, for a day's few thousand.
+    """
     try:
+        connection.execute(f"set max_vacuum_tasks = {VACUUM_TASKS if _is_mostly_dead(connection) else 0}")
         connection.execute("checkpoint")
     except duckdb.Error as problem:
         raise CheckpointError(faults.told(problem) or str(problem)) from None
+
+
+def _is_mostly_dead(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether more than DEAD_SHARE of the rows in the file were deleted: their numbers are still there."""
+    names = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where database_name = current_database() and not temporary"
+    ).fetchall()
+    counted = (f"select count(*) as live, coalesce(max(rowid) + 1, 0) as written from {name}" for (name,) in names)  # noqa: S608 - names of ours
+    row = connection.execute(
+        f"select sum(written - live) > $1 * sum(written) from ({' union all '.join(counted)})",  # noqa: S608 - the same
+        [DEAD_SHARE],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merchant]) -> None:

@@ -52,15 +52,19 @@ taken as (
   group by names, new_id
   having count(*) > 1
   union all
-  select names, new_id, 0 as given_to
-  from (
-    select
-      if(entry_type = 'redeemed', 'redemption_id', 'credit_id') as names,
-      if(entry_type = 'redeemed', redemption_id, credit_id) as new_id
-    from ledger.entries
-    where merchant_id = $merchant_id and entry_type in ('opening', 'created', 'transferred_in', 'redeemed')
-  )
-  where (names, new_id) in (select (names, new_id) from newcomers)
+  select 'credit_id', credit_id, 0
+  from ledger.entries
+  where
+    merchant_id = $merchant_id
+    and entry_type in ('opening', 'created', 'transferred_in')
+    and credit_id in (select new_id from newcomers where names = 'credit_id')
+  union all
+  select 'redemption_id', redemption_id, 0
+  from ledger.entries
+  where
+    merchant_id = $merchant_id
+    and entry_type = 'redeemed'
+    and redemption_id in (select new_id from newcomers where names = 'redemption_id')
 ),
 
 refused as (
