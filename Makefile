@@ -14,7 +14,7 @@ export UV_LINK_MODE ?= copy
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test lint types office browser service outside soak bench bless ui lock clean
+.PHONY: help setup demo test lint types office browser service outside soak mutants bench bless ui lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,10 +66,13 @@ outside: $(READY) ## office and browser, two at a time, and of service what CI h
 	$(BIN)/pytest -n 2 -m "(office or browser) and not slow"
 	$(BIN)/pytest -n 2 -m "service and not slow" -k "asked_to_stop or killed_is_marked or that_is_gone"
 
-soak: $(READY) ## the tests that take minutes, and an hour of fuzzing the readers (FUZZ_SECONDS)
+soak: $(READY) mutants ## the tests that take minutes, the mutants, and an hour of fuzzing the readers (FUZZ_SECONDS)
 	$(BIN)/pytest -m slow
 	EXAMPLES=1000 $(BIN)/pytest tests/test_replay_against_oracle.py
 	$(BIN)/python -m tests.fuzz
+
+mutants: $(READY) ## change the kernel in every small way: a test must fail for each
+	$(BIN)/python -m tests.mutants
 
 bench: $(READY) $(PEER)/.ready ## how fast, against others, in the same run
 	$(BIN)/python -m tests.benchmarks

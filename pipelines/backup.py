@@ -32,6 +32,8 @@ FOLDERS = ("archive", "journal", "reports")
 UNFINISHED = ".restoring"
 # What a new file system has in it.
 _NOTHING = {"lost+found", UNFINISHED}
+# What a backup that was killed may have left.
+_UNFINISHED_BACKUP = {*SETTINGS, *FOLDERS, *(f".{name}.tmp" for name in (*SETTINGS, MANIFEST))}
 _COPY_BYTES = 8 * 2**20
 _NOT_COUNTED = (*(shards.LedgerUnavailableError, promises.BrokenPromiseError, replay.UndeclaredBalanceTypeError),)
 
@@ -79,7 +81,7 @@ def backup(home: Home, folder: Path, *, wait_s: float, say: Say) -> Backup:
     merchants = read_merchants(home)
     if (folder / MANIFEST).exists():
         raise BackupError(f"{folder} holds a backup already. Name a new folder, such as one with today's date.")
-    if folder.exists() and (not folder.is_dir() or _content(folder) - {*SETTINGS, *FOLDERS}):
+    if folder.exists() and (not folder.is_dir() or _content(folder) - _UNFINISHED_BACKUP):
         raise BackupError(f"{folder} is there and is no unfinished backup. Name a new folder.")
     if folder.absolute().is_relative_to(home.path):
         raise BackupError(f"{folder} is in the home itself, and would be lost with it. Name a folder elsewhere.")

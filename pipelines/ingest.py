@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,8 +90,10 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
     for merchant in shard.merchants.values():
         if retry or _reads_differently(shard, merchant):
             for content in _open_rejections(shard, merchant):
-                event = journal.write(merchant.id, "retry", content)
-                result.files.append(_said(apply(shard, event), say))
+                # A run that was killed may have read some of them with these settings, and not come to the others.
+                if retry or not _was_retried(shard, journal, merchant, content):
+                    event = journal.write(merchant.id, "retry", content)
+                    result.files.append(_said(apply(shard, event), say))
         _remember_settings(shard, merchant)
         for landed in landed_files(shard.home, merchant.id, result.warnings):
             outcome = _take(shard, journal, merchant, landed, result)
@@ -556,7 +558,21 @@ def _open_rejections(shard: Shard, merchant: Merchant) -> list[dict[str, Any]]:
         " where r.merchant_id = $1 and r.closed_event is null order by f.event",
         [merchant.id],
     ).fetchall()
-    return [{**dict(zip(columns, row, strict=True)), "kind": _kind(row[1])} for row in found]
+    told = {"settings": _reading_settings(merchant)}
+    return [{**dict(zip(columns, row, strict=True)), "kind": _kind(row[1]), **told} for row in found]
+
+
+def _was_retried(shard: Shard, journal: Journal, merchant: Merchant, content: Mapping[str, Any]) -> bool:
+    """Whether the last reading of what is open of this file was a retry with the settings that hold now."""
+    last = shard.connection.execute(
+        "select max(event) from ledger.files where merchant_id = $1 and dataset = $2 and source_file = $3"
+        " and sha256 = $4 and reading = 'retry'",
+        [merchant.id, *(content[name] for name in ("dataset", "source_file", "sha256"))],
+    ).fetchone()
+    if last is None or last[0] is None:
+        return False
+    former = journal.read(merchant.id, last[0]).content
+    return all(former.get(name) == content[name] for name in ("file_event", "settings"))
 
 
 def _reading_settings(merchant: Merchant) -> str:

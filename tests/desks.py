@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from pipelines import ingest, replay
-from pipelines.operations import engine
+from pipelines.operations import engine, untold
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.engine import Desk, Outcome, Preview
 from pipelines.operations.requests import ProcessPreview, Who
@@ -88,7 +88,9 @@ class Office:
         operation = OPERATIONS[kind]
         request = operation.request(merchant="acme", actor=actor, **asked)
         with self.desk(request, kind, run_id) as desk:
-            return engine.perform(desk, operation, request)
+            outcome = engine.perform(desk, operation, request)
+        untold.forget(self.installation.home, "acme", outcome.operation_id)
+        return outcome
 
     def preview(self, kind: str, *, actor: str = OLGA, **asked: Any) -> Preview:
         """Preview an operation. Raises RefusedError."""

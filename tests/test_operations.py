@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.journal import Journal
 from pipelines.operations import engine, posting
+from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.requests import RefusedError
 from pipelines.rebuild import rebuild
 from tests.desks import ANN, BO, OLGA, Office, make_office
@@ -426,6 +427,21 @@ def test_an_operation_killed_after_its_journal_is_completed_by_the_next_run_and_
     assert again.already
     assert office.balance("ada") == "15.00"
     assert adjust(office, "5").already is False, "asked once more, it is done once more"
+    assert office.balance("ada") == "20.00"
+
+
+def test_an_operation_killed_before_its_result_was_told_is_told_by_the_next_run_and_not_done_twice(
+    office: Office,
+) -> None:
+    operation = OPERATIONS["adjust"]
+    asked = {"member": "ada", "amount": "5", "reason": "Other reason", "other_reason": "x"}
+    request = operation.request(merchant="acme", actor=ANN, **asked)
+    with office.desk(request, "adjust") as desk:
+        engine.perform(desk, operation, request)
+    # The ledger has it, the run has ended, and nobody has been told.
+    assert office.do("adjust", **asked).already
+    assert office.balance("ada") == "15.00"
+    assert not office.do("adjust", **asked).already, "asked once more, it is done once more"
     assert office.balance("ada") == "20.00"
 
 

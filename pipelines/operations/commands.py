@@ -232,11 +232,14 @@ def operations(
 
 
 def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
+    from pipelines.operations import untold
+
     told = _run(home, output, kind, request)["operation"]
     output.data(told, told["explanation"])
     if told["already"]:
         output.say(f"{told['operation_id']} had been done before; nothing was posted now.")
     output.say(f"Operation {told['operation_id']}: {told['entries']:,} entries. Next: rollforward operations")
+    untold.forget(home, request["merchant"], told["operation_id"])
 
 
 def _preview(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:

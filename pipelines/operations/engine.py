@@ -20,7 +20,7 @@ import polars as pl
 from pipelines import listings, models, periods, promises
 from pipelines.access import Role, read_access
 from pipelines.journal import Journal, make_folder
-from pipelines.operations import posting
+from pipelines.operations import posting, untold
 from pipelines.operations.requests import RefusedError, Who, asked
 from pipelines.settings import Home, Merchant
 from pipelines.shards import Say, Shard
@@ -174,6 +174,8 @@ def perform(desk: Desk, operation: Operation, request: Who) -> Outcome:
         _allow(desk, operation.role)
         plan = operation.plan(desk, request)
         _approve(desk, operation.role, plan)
+    if desk.interface == "cli":
+        untold.remember(desk.home, desk.merchant.id, desk.operation_id)
     return _record(desk, operation, asked(request), plan)
 
 
@@ -215,7 +217,9 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     folder = desk.home.previews / desk.merchant.id
     make_folder(folder)
     csv_file = folder / f"{preview_id}.csv"
-    listings.write_csv(recipients, csv_file)
+    beside = csv_file.with_name(f".{csv_file.name}.tmp")
+    listings.write_csv(recipients, beside)
+    beside.replace(csv_file)
     return Preview(
         preview_id, operation.kind, plan.filters, plan.warnings, plan.unit, plan.total, recipients, str(csv_file)
     )
@@ -377,12 +381,16 @@ def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
 
 
 def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | None:
-    """The operation of this run, or one that a killed run left in the journal and that this run has just completed."""
+    """The operation of this run; or one that a killed run left in the journal and that this run has just completed, or
+    whose result it had no time to tell.
+    """
     told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
     return _find(desk, "operation_id = $2 and status = 'processed'", desk.operation_id) or _find(
         desk,
-        "event > $2 and status = 'processed' and kind = $3 and lower(actor) = lower($4) and request = $5",
+        "(event > $2 or list_contains($3, operation_id)) and status = 'processed' and kind = $4"
+        " and lower(actor) = lower($5) and request = $6",
         desk.known_event,
+        untold.ids(desk.home, desk.merchant.id),
         operation.kind,
         desk.actor,
         told,
