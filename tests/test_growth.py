@@ -1,0 +1,85 @@
+"""What a run writes grows with what changed, not with what there is: counted in rows, of every table of the ledger.
+
+A row that DuckDB writes gets the next number of its table, and keeps it until the file is cleaned up.
+"""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines import ingest, periods, promises, replay, reports
+from pipelines.periods import Period
+from tests.homes import ENTRY, csv, make_home
+
+NOW = datetime(2026, 7, 2, tzinfo=UTC)
+MEMBERS = 300
+
+
+def entries(number: int, member: str, day: str) -> list[dict[str, str]]:
+    """Ten credits of a member, nine of them used up that day."""
+    base = {**ENTRY, "member_id": member}
+    created = [
+        {**base, "entry_id": f"c{number}-{n}", "occurred_at": f"{day}T12:00Z", "amount": "10.00"} for n in range(10)
+    ]
+    used = {**base, "entry_id": f"r{number}", "entry_type": "redeemed", "occurred_at": f"{day}T13:00Z"}
+    return [*created, {**used, "amount": "90.00"}]
+
+
+def written(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """How many rows have ever been written to each table, since its file was cleaned up."""
+    tables = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where database_name = current_database() and not temporary"
+    ).fetchall()
+    return {
+        name: next(iter(connection.execute(f"select coalesce(max(rowid) + 1, 0) from {name}").fetchone() or ()))
+        for (name,) in tables
+    }
+
+
+def build(connection: duckdb.DuckDBPyConnection, months: list[Period]) -> None:
+    periods.tell(connection, months)
+    for name in reports.names():
+        with promises.transaction(connection):
+            reports.build(connection, name)
+
+
+def test_a_day_of_one_member_writes_the_rows_of_that_member_and_the_months_of_no_other(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    history = [
+        row
+        for number in range(MEMBERS)
+        for row in entries(number, f"m{number}", "2026-05-03" if number % 2 else "2026-06-03")
+    ]
+    home.land("acme/entries/history.csv", csv(history))
+    with home.opened() as shard:
+        (acme,) = shard.merchants.values()
+        may, june = (periods.month_of(acme, date(2026, month, 1), now=NOW) for month in (5, 6))
+        ingest.ingest(shard, say=home.said.append)
+        replay.replay(shard.connection, shard.merchants)
+        build(shard.connection, [may, june])
+        before = written(shard.connection)
+
+        home.land("acme/entries/day.csv", csv(entries(MEMBERS, "m0", "2026-06-04")))
+        ingest.ingest(shard, say=home.said.append)
+        result = replay.replay(shard.connection, shard.merchants)
+        build(shard.connection, [june])
+        now = written(shard.connection)
+        of_june = {
+            name: shard.connection.execute(f"select count(*) from {name} where period = '2026-06'").fetchone()
+            for name in reports.names()
+        }
+
+    grown = {name: now[name] - before[name] for name in now if now[name] != before[name]}
+    assert (result.members, result.entries, result.movements) == (1, 22, 38)
+    assert grown.pop("ledger.entries") == 11
+    assert grown.pop("facts.credits") == 10
+    assert grown.pop("facts.movements") == 38
+    # Of two days, each with what was created and what was redeemed.
+    assert grown.pop("facts.daily_totals") == 4
+    assert {name for name in grown if name.startswith("facts.")} == {"facts.replayed"}
+    assert {name for name in grown if name.startswith("ledger.")} == {"ledger.files", "ledger.landing"}
+    assert {name: (rows,) for name, rows in grown.items() if name in of_june} == {
+        name: rows for name, rows in of_june.items() if rows != (0,)
+    }
