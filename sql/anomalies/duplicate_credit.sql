@@ -5,18 +5,30 @@
 -- thresholds: duplicate_credit_hours = 24
 -- means: A member got the same amount for the same reason twice within so many hours, and not in one batch.
 -- do: Look whether two people saw to the same complaint; if so, deduct the later credit.
-with pairs as (
+with spans as (
   select
-    *,
+    merchant_id,
+    min(starts_at) - to_hours(max(duplicate_credit_hours)::integer) as since,
+    max(cutoff) as until
+  from settings.periods
+  join settings.thresholds using (merchant_id)
+  group by merchant_id
+),
+
+pairs as (
+  select
+    credit.*,
     lag(credit_id) over alike as other_credit_id,
     lag(entry_id) over alike as other_entry_id,
     lag(opened_at) over alike as other_opened_at,
     lag(batch_id) over alike as other_batch_id,
     lag(creator) over alike as other_creator
-  from facts.credits
+  from facts.credits as credit
+  join spans as span
+    on span.merchant_id = credit.merchant_id and credit.opened_at >= span.since and credit.opened_at < span.until
   where entry_type = 'created'
   window alike as (
-    partition by merchant_id, member_id, unit, amount, reason order by opened_at, credit_id
+    partition by credit.merchant_id, member_id, unit, amount, reason order by opened_at, credit_id
   )
 )
 
