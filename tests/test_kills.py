@@ -128,7 +128,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
             assert server.stdout.readline() == "ready\n"
             yield Homes(tmp_path_factory.mktemp("homes"), address)
         finally:
-            server.terminate()
+            # Not SIGTERM: workers of pytest-xdist are deaf to it, and so is what they start.
+            server.kill()
             server.communicate()
 
 
