@@ -221,7 +221,8 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(home, time.monotonic() - started)
 
 
-@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 120))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, *range(100, 120)])
 def test_a_killed_process_of_the_command_line_run_again_ends_like_an_undisturbed_one(
     reported: Undisturbed, tmp_path: Path, seed: int
 ) -> None:

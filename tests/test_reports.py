@@ -1263,7 +1263,8 @@ def reopened(entries: list[random_ledgers.Entry], policies: Mapping[str, Policy]
     connection = _ledger().connection
     for schema in ("ledger", "facts", "reports"):
         tables = connection.execute(
-            "select table_name from information_schema.tables where table_schema = $1 and table_catalog = 'memory'",
+            "select table_name from information_schema.tables"
+            " where table_schema = $1 and table_catalog = 'memory' and table_type = 'BASE TABLE'",
             [schema],
         ).fetchall()
         for (table,) in tables:
