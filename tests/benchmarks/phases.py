@@ -1,13 +1,17 @@
 """One phase or another, timed inside, its figures as JSON on stdout: `python -m tests.benchmarks.phases WHAT ...`.
 
 cold HOME [MONTH]: ingest and replay on an empty ledger, and the month's report. backfill HOME FIRST LAST: the report of
-these months. bare CSV DATABASE: the file's cells as text in a table.
+these months. bare CSV DATABASE: the file's cells as text in a table. statements HOME: the SQL that ingest and replay
+spend most of their time in, with seconds of the clock and of the CPU. `python -m tests.benchmarks.phases landing HOME
+ENTRIES` writes files to try it on.
 """
 
+import dataclasses
 import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +35,49 @@ def cold(home: str, month: str = "") -> dict[str, float]:
     if month:
         taken["report"] = backfill(home, month, month)["seconds"]
     return taken
+
+
+class _Watched:
+    """A connection that notes what each statement takes, by its beginning."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, taken: dict[str, list[float]]) -> None:
+        self._connection, self._taken = connection, taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, parameters: Any = None) -> Any:
+        seconds, cpu_seconds = time.perf_counter(), time.process_time()
+        try:
+            return self._connection.execute(sql, parameters)
+        finally:
+            spent = (time.perf_counter() - seconds, time.process_time() - cpu_seconds)
+            known = self._taken.get(beginning := " ".join(sql.split())[:100], [0.0, 0.0])
+            self._taken[beginning] = [sum(pair) for pair in zip(known, spent, strict=True)]
+
+
+def statements(home: str) -> dict[str, list[float]]:
+    """The twenty statements of ingest and replay that take most."""
+    from pipelines import ingest, replay
+    from pipelines.settings import find_home, read_merchants
+    from pipelines.shards import open_shard
+
+    found, taken = find_home(home), dict[str, list[float]]()
+    merchants = read_merchants(found)
+    with open_shard(found, "main", merchants, say=_quiet) as shard:
+        watched: Any = _Watched(shard.connection, taken)
+        ingest.ingest(dataclasses.replace(shard, connection=watched), say=_quiet)
+        replay.replay(watched, merchants)
+    most = sorted(taken.items(), key=lambda one: -one[1][1])[:20]
+    return {beginning: [round(seconds, 2) for seconds in spent] for beginning, spent in most}
+
+
+def landing(home: str, entries: str) -> dict[str, str]:
+    """A home with files of so many entries."""
+    from tests.benchmarks.landing import write_landing
+
+    write_landing(Path(home), int(entries), files="one")
+    return {"home": home}
 
 
 def backfill(home: str, first: str, last: str) -> dict[str, float]:
@@ -94,5 +141,7 @@ def _quiet(_said: str) -> None:
 
 
 if __name__ == "__main__":
-    what = {"cold": cold, "backfill": backfill, "bare": bare}[sys.argv[1]]
-    print(json.dumps(what(*sys.argv[2:])))  # type: ignore[operator]
+    phases: dict[str, Callable[..., object]] = {
+        one.__name__: one for one in (cold, backfill, bare, statements, landing)
+    }
+    print(json.dumps(phases[sys.argv[1]](*sys.argv[2:]), indent=1))

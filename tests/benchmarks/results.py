@@ -34,7 +34,7 @@ def keep(name: str, runs: Sequence[Mapping[str, float]]) -> None:
     kept = FOLDER / "results.json"
     results: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     results[name] = {"machine": _machine(), "runs": [dict(one) for one in runs]}
-    kept.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (FOLDER / "RESULTS.md").write_text(_page(results), encoding="utf-8")
     subprocess.run([peer_python(), str(Path(__file__).with_name("draw.py")), str(FOLDER), _plots()], check=True)
 
