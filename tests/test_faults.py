@@ -18,8 +18,8 @@ from pathlib import Path
 import duckdb
 import openpyxl
 import pytest
-from dagster import DagsterInstance
 
+from pipelines import runs
 from pipelines.settings import find_home
 from tests.acme import ENTRIES, HOLD, JUNE, MEMBERS, MORE, WORKBOOK, furnish, land
 from tests.disks import fill, make_room, read_only, small_disk
@@ -483,7 +483,7 @@ def test_a_run_that_waits_stops_at_once_when_it_is_asked_to(
 
 def statuses(home: Path) -> list[str]:
     """How Dagster says that the home's runs ended, the oldest first."""
-    with DagsterInstance.from_config(str(find_home(home).dagster)) as instance:
+    with runs.instance_of(find_home(home)) as instance:
         return [run.status.value for run in reversed(instance.get_runs())]
 
 

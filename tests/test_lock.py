@@ -6,9 +6,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dagster import DagsterInstance
 
 from pipelines import shards
+from pipelines.runs import instance_of
 from pipelines.settings import Home, find_home
 from tests.acme import furnish, land
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
@@ -86,7 +86,7 @@ def test_backfills_a_sensors_run_a_report_and_an_analyst_at_once_all_finish_and_
     assert any("Waiting for the ledger" in said for _, said, _ in ended)
     assert "torn" not in saw
     assert int(saw.split()[-1]) >= 5
-    with DagsterInstance.from_config(str(home / ".dagster")) as instance:
+    with instance_of(find_home(home)) as instance:
         assert [run.status.value for run in instance.get_runs()] == ["SUCCESS"] * 7
     assert len(content(home)["ledger.entries"]) == 5 + 300
     assert len([name for name in workbooks(home) if "-v" not in name]) == 6

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
 
+from pipelines import runs
+from pipelines.settings import find_home
 from tests.homes import ACME
 from tests.processes import environment, rollforward
 
@@ -99,7 +100,7 @@ def test_pages_to_look_at_let_nobody_launch_anything_and_those_to_operate_do(
 
 
 def test_the_daemon_comes_up(home: Path) -> None:
-    with started("daemon", home) as daemon, DagsterInstance.from_config(str(home / ".dagster")) as instance:
+    with started("daemon", home) as daemon, runs.instance_of(find_home(home)) as instance:
         until = time.monotonic() + START_SECONDS
         while not {"SENSOR", "SCHEDULER"} <= instance.get_daemon_heartbeats().keys():
             assert daemon.poll() is None
