@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import duckdb
 
@@ -62,3 +65,17 @@ def workbooks(home: Path) -> dict[str, bytes]:
     """Every workbook's bytes, by its name below reports/."""
     folder = home / "reports"
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.xlsx"))}
+
+
+def wait_for(url: str, within_s: float) -> None:
+    """Until the page answers."""
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own page
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            pass
+        assert time.monotonic() < until, f"{url} does not answer"
+        time.sleep(0.5)

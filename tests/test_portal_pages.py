@@ -2,20 +2,17 @@
 
 import socket
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
 from tests import portals
-from tests.processes import COMMAND, environment
+from tests.processes import COMMAND, environment, wait_for
 
 START_S, PAGE_MS = 120, 60_000
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -36,7 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [*COMMAND, "--home", str(made.home.path), "portal", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()) as process:
         try:
-            _wait_for(f"http://127.0.0.1:{port}/static/portal.css")
+            wait_for(f"http://127.0.0.1:{port}/static/portal.css", START_S)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -144,16 +141,3 @@ def test_on_paper_there_are_no_menus_and_forms(address: str, tmp_path: Path) -> 
         assert not page.get_by_role("button", name="Show").is_visible()
         assert page.get_by_role("table").first.is_visible()
         page.pdf(path=tmp_path / "members.pdf")
-
-
-def _wait_for(url: str) -> None:
-    until = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own page
-                if answer.status == 200:
-                    return
-        except (URLError, OSError):
-            pass
-        assert time.monotonic() < until, f"{url} does not answer"
-        time.sleep(0.5)

@@ -3,11 +3,9 @@
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from urllib.error import URLError
 
 import dagster as dg
 import pytest
@@ -17,7 +15,7 @@ from pipelines import due, runs
 from pipelines.due import month_just_ended
 from pipelines.settings import find_home
 from pipelines.tables import WORKBOOK
-from tests.processes import COMMAND, environment, rollforward
+from tests.processes import COMMAND, environment, rollforward, wait_for
 
 START_S, RUN_S, PAGE_MS = 120, 240, 60_000
 
@@ -42,7 +40,7 @@ def address(home: Path) -> Iterator[str]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
     ) as process:
         try:
-            _wait_for(f"http://127.0.0.1:{port}/server_info")
+            wait_for(f"http://127.0.0.1:{port}/server_info", START_S)
             yield f"http://127.0.0.1:{port}"
         finally:
             subprocess.run(["pkill", "-TERM", "-s", str(process.pid)], check=False)
@@ -153,16 +151,3 @@ def test_the_jobs_are_there_to_be_launched(address: str, page: Page) -> None:
     page.goto(f"{address}/jobs")
     for job in ("ingest", "monthly_report", "credit_report"):
         page.get_by_text(job, exact=True).first.wait_for()
-
-
-def _wait_for(url: str) -> None:
-    until = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own page
-                if answer.status == 200:
-                    return
-        except (URLError, OSError):
-            pass
-        assert time.monotonic() < until, f"{url} does not answer"
-        time.sleep(0.5)
