@@ -169,7 +169,9 @@ class _Reading:
         self._model("ledger", "rejected_rows", "staging.rejected_rows")
         if not self.dataset.grows:
             self._model("ledger", self.dataset.name, "staging.newest")
-        # All of staging is ready by now: a transaction writes to one database.
+        # All that is staged is typed and judged by now, and a large file's cells are many.
+        _empty_staging(self.sql, "raw", "cells", "shifts")
+        # A transaction writes to one database.
         with promises.transaction(self.sql):
             self._put_in()
             counts = dict(

@@ -13,7 +13,7 @@ import polars as pl
 from pandera.errors import SchemaErrors
 from pandera.polars import DataFrameSchema
 
-from schemas.table import Table, promised_values
+from schemas.table import Table, only_whether_blank, promised_values
 
 SLICE_ROWS = 1_000_000
 
@@ -47,12 +47,16 @@ def validate(
 ) -> int:
     """Check the rows of `select` against `promise`, a slice at a time; how many there are.
 
-    Columns and types are checked of all columns; values are read of those whose values are promised something.
+    Columns and types are checked of all columns; values are read of those whose values are promised something, and of
+    texts that may be anything but blank, whether they are.
     Raises BrokenPromiseError with the first values that break it.
     """
     check(promise, connection.execute(f"from ({select}) limit 0", parameters).pl(), name)
     values = promised_values(promise)
-    columns = ", ".join(f'"{column}"' for column in values.columns)
+    columns = ", ".join(
+        f"""if("{column}" is null, null, '') as "{column}\"""" if only_whether_blank(promised) else f'"{column}"'
+        for column, promised in values.columns.items()
+    )
     rows = 0
     for batch in connection.execute(f"select {columns} from ({select})", parameters).to_arrow_reader(SLICE_ROWS):  # noqa: S608 - names of ours
         frame = pl.DataFrame(pl.from_arrow(batch))

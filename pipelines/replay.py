@@ -6,9 +6,10 @@ it before any of it is kept. What the rules are is not here.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -17,10 +18,12 @@ import pyarrow as pa
 from pipelines import models, promises
 from schemas import facts
 
+Worked = TypeVar("Worked")
+
 # Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
 # at once. It bounds the memory used, however many there are.
 SLICE_ENTRIES = 2_500_000
-CHUNK_ENTRIES = 500_000
+CHUNK_ENTRIES = 250_000
 BATCH_ROWS = 122_880  # a row group of DuckDB
 FIRST_ROWS = 3
 
@@ -267,15 +270,16 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
         assert highest is not None
         places = chunks.places(*highest)
-        for chunk in _in_chunks(connection, some):
-            replayed = chunks.replay(chunk, members, places, policies)
+        for entries, replayed in _one_ahead(
+            lambda chunk: (chunk.height, chunks.replay(chunk, members, places, policies)), _in_chunks(connection, some)
+        ):
             promises.check(facts.Movements, replayed.movements, "facts.movements")
             _append(connection, "facts.movements", replayed.movements)
             if is_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
             result.accounts += replayed.accounts
-            result.entries += chunk.height
+            result.entries += entries
             result.movements += replayed.movements.height
     result.members = members.height
 
@@ -294,6 +298,18 @@ def _in_chunks(connection: duckdb.DuckDBPyConnection, members: pl.DataFrame) -> 
             " order by member, balance_type, occurred_at, place, entry_id",
             [some["member"].min(), some["member"].max()],
         ).pl()
+
+
+def _one_ahead(work: Callable[[pl.DataFrame], Worked], chunks: Iterator[pl.DataFrame]) -> Iterator[Worked]:
+    """What becomes of each chunk, in order: the next is in work, on another thread, while one is being written."""
+    with ThreadPoolExecutor(1) as thread:
+        pending: Future[Worked] | None = None
+        for chunk in chunks:
+            before, pending = pending, thread.submit(work, chunk)
+            if before is not None:
+                yield before.result()
+        if pending is not None:
+            yield pending.result()
 
 
 def _insert_findings(connection: duckdb.DuckDBPyConnection) -> int:
@@ -390,7 +406,8 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFram
     Not by `register`: within a transaction that would keep all rows in memory until its end. In batches, each of
     which DuckDB gives to a core.
     """
-    whole = rows.to_arrow().combine_chunks()
+    # Texts as Polars has them are texts as DuckDB takes them: nothing is copied.
+    whole = rows.to_arrow(compat_level=pl.CompatLevel.newest()).combine_chunks()
     arrow = connection.from_arrow(pa.Table.from_batches(whole.to_batches(max_chunksize=BATCH_ROWS), whole.schema))
     if table in _SCRATCH:
         columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(arrow.columns, arrow.types, strict=True))

@@ -53,7 +53,7 @@ create or replace temp macro name_and_email(name, email) as
   if(name is null or email is null, coalesce(name, email), name || ' <' || email || '>')
 """
 LOCK_POLL_S = 0.1
-MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 3 * 2**30
+MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 9 * 2**28
 COPY_BYTES = 8 * 2**20
 # A quarter of the file's rows may be dead before it is cleaned up; DuckDB's own number of tasks for that.
 DEAD_SHARE, VACUUM_TASKS = 0.25, 100

@@ -99,6 +99,11 @@ def promised_values(table: type[Table]) -> pa.DataFrameSchema:
     )
 
 
+def only_whether_blank(column: Any) -> bool:
+    """Whether all that a column of `promised_values` promises is text that is not blank."""
+    return not column.checks and column.dtype.type == pl.String
+
+
 def create_statement(qualified_name: str, table: type[Table]) -> str:
     """`create table if not exists` for `qualified_name`, which is a name of ours, never of data."""
     columns = ",\n  ".join(f'"{name}" {kind}' for name, kind in duckdb_columns(table).items())

@@ -19,21 +19,22 @@ import duckdb
 
 
 def cold(home: str, month: str = "") -> dict[str, float]:
-    """Seconds of the ingest, all of it and that of entries, of the replay and its kernel, and of the report."""
-    from pipelines import ingest, kernel, replay
-    from pipelines.settings import find_home, read_merchants
-    from pipelines.shards import open_shard
+    """Seconds of the ingest, all of it and that of entries, of the replay and its kernel, and of the month's report.
 
-    found = find_home(home)
-    merchants = read_merchants(found)
+    In one run of the job, as the command line runs it, so that this process's memory is a user's.
+    """
+    from assets import ledger
+    from pipelines import ingest, kernel, replay
+
     taken: dict[str, float] = {}
     files = _timed_calls(ingest, "_take", taken, lambda arguments: f"ingest_of_{arguments[3].dataset.name}")
     kernels = _timed_calls(kernel, "replay", taken, lambda _: "kernel")
-    with open_shard(found, "main", merchants, say=_quiet) as shard, files, kernels:
-        taken["ingest"] = _seconds(lambda: ingest.ingest(shard, say=_quiet))
-        taken["replay"] = _seconds(lambda: replay.replay(shard.connection, merchants))
+    ingests = _timed_calls(ledger, "ingest", taken, lambda _: "ingest")
+    replays = _timed_calls(replay, "replay", taken, lambda _: "replay")
+    with files, kernels, ingests, replays:
+        seconds = _job(home, "monthly_report" if month else "ingest", month, month)
     if month:
-        taken["report"] = backfill(home, month, month)["seconds"]
+        taken["report"] = seconds - taken["ingest"] - taken["replay"]
     return taken
 
 
@@ -82,19 +83,24 @@ def landing(home: str, entries: str) -> dict[str, str]:
 
 def backfill(home: str, first: str, last: str) -> dict[str, float]:
     """Seconds of the run, start-up excepted, and of them those that workbooks were being written."""
-    from pipelines import runs, workbook
+    from pipelines import workbook
+
+    taken = {"writing": 0.0}
+    with _timed_calls(workbook, "write", taken, lambda _: "writing"):
+        taken["seconds"] = _job(home, "monthly_report", first, last)
+    return taken
+
+
+def _job(home: str, name: str, first: str, last: str) -> float:
+    """Seconds of a run of the job over these months, if any."""
+    from pipelines import runs
     from pipelines.resources import Voice
     from pipelines.settings import find_home
 
-    taken = {"writing": 0.0}
-    months = [f"{first}-01", f"{last}-01"]
-    with _timed_calls(workbook, "write", taken, lambda _: "writing"):
-        taken["seconds"] = _seconds(
-            lambda: runs.run(
-                find_home(home), "monthly_report", speaks=Voice(_quiet, _quiet), resource={}, months=months
-            )
-        )
-    return taken
+    months = [f"{first}-01", f"{last}-01"] if first else []
+    return _seconds(
+        lambda: runs.run(find_home(home), name, speaks=Voice(_quiet, _quiet), resource={}, months=months)
+    )
 
 
 def bare(path: str, database: str) -> dict[str, float]:
