@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import duckdb
@@ -270,16 +271,15 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
         assert highest is not None
         places = chunks.places(*highest)
-        for entries, replayed in _one_ahead(
-            lambda chunk: (chunk.height, chunks.replay(chunk, members, places, policies)), _in_chunks(connection, some)
-        ):
+        work = partial(chunks.replay, members=members, where=places, policies=policies)
+        for replayed in _one_ahead(work, _in_chunks(connection, some)):
             promises.check(facts.Movements, replayed.movements, "facts.movements")
             _append(connection, "facts.movements", replayed.movements)
             if is_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
             result.accounts += replayed.accounts
-            result.entries += entries
+            result.entries += replayed.entries
             result.movements += replayed.movements.height
     result.members = members.height
 

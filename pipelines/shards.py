@@ -57,8 +57,6 @@ MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 9 * 2**28
 COPY_BYTES = 8 * 2**20
 # A quarter of the file's rows may be dead before it is cleaned up; DuckDB's own number of tasks for that.
 DEAD_SHARE, VACUUM_TASKS = 0.25, 100
-# Linux's ioctl that makes a file share another's blocks until one of them changes (Btrfs, XFS, ZFS): linux/fs.h.
-FICLONE = 0x40049409
 
 
 class LedgerUnavailableError(Exception):
@@ -367,13 +365,16 @@ def refresh_read_copy(home: Home, name: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file: by sharing its blocks where the file system can, else byte by byte. On disk when this returns."""
-    with source.open("rb") as whence, target.open("wb") as whither:
+    """Copy a file: within the kernel, sharing its blocks where the file system can. On disk when this returns."""
+    with source.open("rb", buffering=0) as whence, target.open("wb", buffering=0) as whither:
         try:
-            fcntl.ioctl(whither.fileno(), FICLONE, whence.fileno())
-        except OSError:
+            while os.copy_file_range(whence.fileno(), whither.fileno(), COPY_BYTES):
+                pass
+        except (AttributeError, OSError):
+            # Not on this system, or not between these two.
+            whence.seek(0)
+            whither.seek(0)
             shutil.copyfileobj(whence, whither, COPY_BYTES)
-        whither.flush()
         os.fsync(whither.fileno())
 
 

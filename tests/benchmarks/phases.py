@@ -98,9 +98,7 @@ def _job(home: str, name: str, first: str, last: str) -> float:
     from pipelines.settings import find_home
 
     months = [f"{first}-01", f"{last}-01"] if first else []
-    return _seconds(
-        lambda: runs.run(find_home(home), name, speaks=Voice(_quiet, _quiet), resource={}, months=months)
-    )
+    return _seconds(lambda: runs.run(find_home(home), name, speaks=Voice(_quiet, _quiet), resource={}, months=months))
 
 
 def bare(path: str, database: str) -> dict[str, float]:
