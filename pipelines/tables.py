@@ -7,6 +7,7 @@ listed in assets/.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,8 @@ from pipelines.shards import Shard
 from schemas.table import Table, duckdb_columns
 
 OWNERS = ["team:finance"]
+# Credits times months that a report table is built for at once.
+MOST_CREDITS = 10_000_000
 SCHEMA_CHECK, TIES_CHECK = "schema", "ties"
 DEFECT = (
     "The data is not at fault: this is a defect of the software. Nothing was written over. Report it with the text"
@@ -71,7 +74,7 @@ def table(
         session.doing(f"Building {name}")
         with for_people():
             session.months(context.partition_keys)
-            built = build_reports(session, [name])[name]
+            built = build_report(session, name)
         told = {m: session.held_back.why(m) for m in session.held_back.problems if m not in before}
         broken = {m: why for m, why in told.items() if not isinstance(session.held_back.problems[m], reports.TieError)}
         untied = {m: why for m, why in told.items() if m not in broken}
@@ -100,24 +103,34 @@ def table(
     return build
 
 
-def build_reports(session: Session, names: Sequence[str]) -> dict[str, list[reports.Built]]:
-    """Build these report tables for the session's periods, each table in one transaction for all merchants.
+def build_report(session: Session, name: str) -> list[reports.Built]:
+    """Build a report table for the session's periods, all merchants' at once, in as few transactions as memory allows.
 
-    A merchant whose rows break a promise is held back, and its former rows stay.
+    A merchant whose rows break a promise is held back; of the months where they do, and of later ones, the former rows
+    stay.
     """
-    built: dict[str, list[reports.Built]] = {name: [] for name in names}
-    for name in names:
-        for shard in session.shards:
 
-            def work(some: Shard, name: str = name) -> reports.Built:
-                periods.tell(some.connection, session.periods_of(some))
-                with promises.transaction(some.connection):
-                    return reports.build(some.connection, name)
+    def work(shard: Shard) -> list[reports.Built]:
+        built = []
+        for some in _that_fit(shard, session.periods_of(shard)):
+            periods.tell(shard.connection, some)
+            with promises.transaction(shard.connection):
+                built.append(reports.build(shard.connection, name))
+        return built
 
-            built[name] += session.held_back.together_or_apart(shard, work)
+    built = [one for shard in session.shards for one in chain(*session.held_back.together_or_apart(shard, work))]
     for shard in session.shards:
         periods.tell(shard.connection, session.periods_of(shard))
     return built
+
+
+def _that_fit(shard: Shard, told: Sequence[periods.Period]) -> Iterator[list[periods.Period]]:
+    """The periods, so many months at a time as memory has room for: each of them may show every credit there is."""
+    months = sorted({period.first_day for period in told})
+    at_once = max(1, MOST_CREDITS // max(1, shard.connection.table("facts.credits").shape[0]))
+    for start in range(0, max(1, len(months)), at_once):
+        some = months[start : start + at_once]
+        yield [period for period in told if period.first_day in some]
 
 
 def asset_key(name: str) -> dg.AssetKey:

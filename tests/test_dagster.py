@@ -10,7 +10,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines import anomalies, runs
+from pipelines import anomalies, reports, runs, tables
 from pipelines.definitions import defs
 from pipelines.resources import Voice
 from pipelines.sample import write_sample
@@ -111,6 +111,27 @@ def test_an_ingest_alone_takes_no_report_with_it(home: Home, told: object) -> No
         *(f"facts/{name}" for name in ("credits", "movements", "findings", "daily_totals")),
         *(f"facts/{name}" for name in ("customer_balances", "balance_history")),
     }
+
+
+def test_months_built_one_at_a_time_say_what_they_say_together(
+    home: Home, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    build = reports.build
+
+    def watched(connection: duckdb.DuckDBPyConnection, name: str) -> reports.Built:
+        built.extend(
+            month for (month,) in connection.execute("select distinct period from settings.periods").fetchall()
+        )
+        return build(connection, name)
+
+    monkeypatch.setattr(reports, "build", watched)
+    monkeypatch.setattr(tables, "MOST_CREDITS", 1)
+    again = run(home, "monthly_report", months=MAY_AND_JUNE)
+    assert built == ["2026-05", "2026-06"] * len(reports.names())
+    workbooks = again["workbook/credits_workbook"]["published"]
+    assert len(workbooks) == len(told["workbook/credits_workbook"]["published"])
+    assert {workbook["outcome"] for workbook in workbooks} == {"unchanged"}
 
 
 def test_the_records_of_a_run_are_written_over_few_connections(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
