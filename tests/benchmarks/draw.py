@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "rollforward"  # the same picture is the same file
 
-from matplotlib import pyplot  # noqa: E402 - after it is told where to draw
+from matplotlib import pyplot, ticker  # noqa: E402 - after it is told where to draw
 
 folder, plots = Path(sys.argv[1]), json.loads(sys.argv[2])
 runs = [one["runs"] for one in json.loads((folder / "results.json").read_text(encoding="utf-8")).values()]
@@ -24,8 +24,18 @@ for plot in plots:
         below = [m - v for m, v in zip(middle, least, strict=True)]
         above = [v - m for m, v in zip(middle, most, strict=True)]
         axes.errorbar([size for size, _ in points], middle, yerr=[below, above], label=label, marker="o", capsize=3)
+        # The median of the last, beside it.
+        axes.annotate(f"{middle[-1]:,.0f}", (points[-1][0], middle[-1]), (7, -3), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlabel=plot["size"], title=plot["title"])
     axes.set_ylabel("MB" if "MB" in plot["lines"] else "seconds")
+    axes.margins(x=0.12)
+    axes.set_xticks(sorted({int(size) for names in plot["lines"].values() for size in names}), minor=False)
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(ticker.NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.grid(axis="y", color="#DDDDDD")
     if len(plot["lines"]) > 1:
         axes.legend()
     chart.savefig(folder / plot["file"], metadata={"Date": None})
