@@ -6,80 +6,58 @@ with found as materialized (
   select row_number() over () as flag, *, list_sort(entry_ids) as sorted_ids from found_flags
 ),
 
-named as (
-  select flag, merchant_id, period, unnest(sorted_ids) as entry_id from found
+-- Every row of the sheets, by what it is about; in the order of the sheets.
+shown as (
+  select merchant_id, period, 1 as sheet_number, 'Credits Created' as sheet, 'created' as kind, credit_id as id, position
+  from reports.credits_created
+  union all
+  select merchant_id, period, 2, 'Credit Redemptions', 'redeemed', redemption_id, position
+  from reports.credit_redemptions
+  union all
+  select merchant_id, period, 3, 'Credit Redemption Refunds', 'refunded', refund_id, position
+  from reports.credit_redemption_refunds
+  union all
+  select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, position
+  from reports.credit_expirations
+  union all
+  select merchant_id, period, 5, 'Extant Credits', unnest(['extant', 'member']), unnest([credit_id, user_id]), position
+  from reports.extant_credits
+  union all
+  select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, position
+  from reports.credit_adjustments
+  union all
+  select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, position
+  from audits.credits_batches
 ),
 
-moved as (
-  select named.*, movement.movement_type, movement.movement_id, movement.credit_id
-  from named
+-- What each flag's evidence is about, the best first.
+sought as (
+  select named.flag, 1 as choice, movement.merchant_id, named.period, movement.movement_type as kind,
+    if(movement.movement_type in ('created', 'expired'), movement.credit_id, movement.movement_id) as id
+  from (select flag, merchant_id, period, unnest(sorted_ids) as entry_id from found) as named
   join facts.movements as movement
     on movement.merchant_id = named.merchant_id and movement.entry_id = named.entry_id and movement.part = 1
-),
-
-placed as (
-  select moved.flag, 1 as rank, 'Credits Created' as sheet, shown.position
-  from moved
-  join reports.credits_created as shown
-    on shown.merchant_id = moved.merchant_id and shown.period = moved.period
-    and shown.credit_id = moved.credit_id and moved.movement_type = 'created'
   union all
-  select moved.flag, 2, 'Credit Redemptions', shown.position
-  from moved
-  join reports.credit_redemptions as shown
-    on shown.merchant_id = moved.merchant_id and shown.period = moved.period
-    and shown.redemption_id = moved.movement_id and moved.movement_type = 'redeemed'
-  union all
-  select moved.flag, 3, 'Credit Redemption Refunds', shown.position
-  from moved
-  join reports.credit_redemption_refunds as shown
-    on shown.merchant_id = moved.merchant_id and shown.period = moved.period
-    and shown.refund_id = moved.movement_id and moved.movement_type = 'refunded'
-  union all
-  select moved.flag, 4, 'Credit Expirations', shown.position
-  from moved
-  join reports.credit_expirations as shown
-    on shown.merchant_id = moved.merchant_id and shown.period = moved.period
-    and shown.source_credit_id = moved.credit_id and moved.movement_type = 'expired'
-  union all
-  select moved.flag, 5, 'Credit Adjustments', shown.position
-  from moved
-  join reports.credit_adjustments as shown
-    on shown.merchant_id = moved.merchant_id and shown.period = moved.period
-    and shown.movement_id = moved.movement_id and shown.movement_type = moved.movement_type
-  union all
-  select found.flag, 6, 'Credits Batches', shown.position
+  select flag, 2, merchant_id, period, 'batch', split_part(batch_id, '; ', 1)
   from found
-  join audits.credits_batches as shown
-    on shown.merchant_id = found.merchant_id and shown.period = found.period
-    and shown.batch_id = split_part(found.batch_id, '; ', 1)
   union all
-  select found.flag, 7, 'Credits Created', shown.position
+  select flag, 3, merchant_id, period, unnest(['created', 'expired', 'extant']), credit_id
   from found
-  join reports.credits_created as shown using (merchant_id, period, credit_id)
-  union all
-  select found.flag, 8, 'Credit Expirations', shown.position
-  from found
-  join reports.credit_expirations as shown
-    on shown.merchant_id = found.merchant_id and shown.period = found.period
-    and shown.source_credit_id = found.credit_id
-  union all
-  select found.flag, 9, 'Extant Credits', shown.position
-  from found
-  join reports.extant_credits as shown using (merchant_id, period, credit_id)
   union all
   -- What is about an account that has not moved in the period: what the member has.
-  select found.flag, 10, 'Extant Credits', shown.position
+  select flag, 4, merchant_id, period, 'member', member_id
   from found
-  join reports.extant_credits as shown
-    on shown.merchant_id = found.merchant_id and shown.period = found.period and shown.user_id = found.member_id
-  where found.credit_id is null and found.batch_id is null
+  where credit_id is null and batch_id is null
 ),
 
 evidence as (
-  select flag, arg_min(sheet, (rank, position)) as sheet, arg_min(position, (rank, position)) as position
-  from placed
-  group by flag
+  select
+    sought.flag,
+    arg_min(shown.sheet, (choice, sheet_number, position)) as sheet,
+    arg_min(shown.position, (choice, sheet_number, position)) as position
+  from sought
+  join shown using (merchant_id, period, kind, id)
+  group by sought.flag
 )
 
 select
