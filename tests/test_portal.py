@@ -18,6 +18,7 @@ from zipfile import ZipFile
 import openpyxl
 import pytest
 
+from pipelines import models
 from pipelines.portal import downloads, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
 from pipelines.portal.masking import mask_text
@@ -25,8 +26,10 @@ from pipelines.settings import SettingsError
 from pipelines.shards import read_copy_path
 from tests import portals
 from tests.homes import Installation, make_home
+from tests.ledgers import instant, replayed
 from tests.portals import ANN, BO, EVE, FORMULA, HEADER, OLGA, PATH, QUOTES, SCRIPT, VERA, Page, Portal, portal
 from tests.processes import rollforward
+from tests.tables import rows
 
 ADDRESS = re.compile(r"[^\s<>\"'();,:]+@[^\s<>\"'();,:]+")
 ODD_CREDIT, ODD_BATCH = "it's/\"<a>?&#%", "-rf ../x; <b>"
@@ -593,6 +596,18 @@ def test_where_did_my_15_dollar_credit_come_from_in_two_clicks(local: Portal) ->
         " Missing Items: Missing Items May 9 Orders , in batch Service Recovery - Missing Items May 9 Orders ."
     ) in credit.text
     assert "entries/june.csv, row 2" in credit.text
+
+
+def test_a_credit_whose_expiry_was_lifted_is_good_for_ever() -> None:
+    ledger = replayed(rows("""
+        entry_id  entry_type      occurred_at       amount  credit_id  expires_at
+        may       created         2026-05-01T12:00   10.00             2026-07-01T00:00
+        lifted    expiry_changed  2026-06-01T12:00       0  may
+    """))  # fmt: skip
+    asked = models.load("portal.credit")
+    for day, expires_now in (("2026-05-31T00:00", instant("2026-07-01T00:00")), ("2026-06-02T00:00", None)):
+        found = ledger.connection.execute(asked.sql, {"credit": "may", "now": instant(day)}).pl()
+        assert found["expires_now"].to_list() == [expires_now]
 
 
 def test_a_members_history_runs_to_the_balance_newest_first(local: Portal) -> None:

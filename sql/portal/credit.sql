@@ -10,7 +10,8 @@ select
   nullif(concat_ws(' ', member.first_name, member.last_name), '') as name,
   member.email,
   coalesce(state.remaining, 0) as remaining,
-  coalesce(state.expires_at, credit.expires_at) as expires_now,
+  -- What the credit says of itself holds until it has moved; a blank in its state is "never".
+  if(state.credit_id is null, credit.expires_at, state.expires_at) as expires_now,
   batch.description as batch_description,
   entry.source_file,
   entry.source_row,
