@@ -11,7 +11,7 @@ from xlsxwriter.utility import xl_col_to_name
 
 from pipelines import anomalies
 from pipelines.settings import Merchant
-from pipelines.sheets import FOOTER, HEADER, HEADER_RIGHT, INDENTED, PLAIN, TOTAL, Look, Styles, kind_of
+from pipelines.sheets import FOOTER, HEADER, HEADER_RIGHT, INDENTED, PLAIN, TOTAL, Look, Styles, is_amount, kind_of
 from pipelines.worksheets import Column, FrameSheet, FrameWorkbook
 from schemas import audits
 from schemas.table import Table, descriptions
@@ -227,7 +227,7 @@ def _add_flags(
         Column(
             name,
             kind_of(shown.schema[name]),
-            "decimals" if isinstance(shown.schema[name], pl.Decimal) else None,
+            "decimals" if is_amount(name, shown.schema[name]) else None,
             wraps_at=EXPLANATION_WIDTH + 6 if name == "explanation" else 0,
         )
         for name in FLAG_COLUMNS
@@ -287,15 +287,10 @@ def _titled(promise: type[Table], frame: pl.DataFrame) -> tuple[pl.DataFrame, li
     """The frame under the titles that people read, and its columns."""
     names = [name for name in promise.to_schema().columns if name not in NOT_SHOWN]
     columns = [
-        Column(_title(name), kind_of(frame.schema[name]), "decimals" if _is_amount(name, frame) else None)
+        Column(_title(name), kind_of(frame.schema[name]), "decimals" if is_amount(name, frame.schema[name]) else None)
         for name in names
     ]
     return frame.rename({name: _title(name) for name in names}), columns
-
-
-def _is_amount(name: str, frame: pl.DataFrame) -> bool:
-    # A percentage is no amount of the unit.
-    return isinstance(frame.schema[name], pl.Decimal) and name != "percent_used"
 
 
 def _title(name: str) -> str:

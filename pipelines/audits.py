@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from pipelines import anomalies
+from pipelines import anomalies, batches
 from pipelines.periods import Period
 from pipelines.resources import Session
 from pipelines.tables import Check, asset_key, markdown_table
@@ -65,15 +65,11 @@ def flags_of_month(session: Session, month: str) -> dict[str, Any]:
 
 def batches_of_month(session: Session, month: str) -> dict[str, Any]:
     """The batches as a table, and their numbers."""
-    batches = _rows(session, "audits.credits_batches", month)
-    shown = (
-        *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),
-        *("recipient_count", "amount_per_customer", "total_amount", "unit", "status", "remaining", "reversible"),
-    )
+    found = _rows(session, "audits.credits_batches", month)
     return {
-        "batches": _markdown(batches, shown, SHOWN_BATCHES),
-        "batches_listed": batches.height,
-        "batches_issued": int(batches["issued_in_period"].sum()),
+        "batches": _markdown(found, (*batches.SHOWN, "reversible"), SHOWN_BATCHES),
+        "batches_listed": found.height,
+        "batches_issued": int(found["issued_in_period"].sum()),
         "view_details": "Of one batch: launch the job batch_details, or `rollforward batches show ID`.",
     }
 

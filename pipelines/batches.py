@@ -15,6 +15,11 @@ from pipelines.settings import Home, Merchant
 from pipelines.shards import NAME_AND_EMAIL
 
 TABLES = ("audits.batch_recipients", "audits.credits_batches")
+# What a list of batches shows of each: all of it is in its exports and in the workbook.
+SHOWN = (
+    *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),
+    *("recipient_count", "amount_per_customer", "total_amount", "unit", "status", "remaining"),
+)
 
 
 def read(home: Home, merchant_ids: Sequence[str], filters: Mapping[str, Any]) -> pl.DataFrame:
@@ -32,9 +37,13 @@ def details(home: Home, merchant_ids: Sequence[str], batch_id: str) -> tuple[pl.
 
     Raises as `read` does.
     """
-    every = dict.fromkeys(("start", "end", "issuer", "credit_type", "status", "search"))
-    chosen = {**every, "batch_id": batch_id}
+    chosen = only(batch_id)
     return read(home, merchant_ids, chosen), _listed(home, merchant_ids, "listings.batch_recipients", chosen)
+
+
+def only(batch_id: str) -> dict[str, Any]:
+    """The filters of sql/listings/batches.sql that leave this batch."""
+    return {**dict.fromkeys(("start", "end", "issuer", "credit_type", "status", "search")), "batch_id": batch_id}
 
 
 def _listed(home: Home, merchant_ids: Sequence[str], name: str, filters: Mapping[str, Any]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from pipelines.terminal import (
     Output,
     everywhere,
     exports,
+    from_copies,
     listing,
     merchant_option,
     parse_amounts,
@@ -28,6 +29,8 @@ from pipelines.terminal import (
 )
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from pipelines.settings import Home
 
 _MOVEMENTS = "facts/movements"
@@ -130,8 +133,7 @@ def report(
         raise click.UsageError(str(problem)) from None
     _report_files(told, output)
     published = told[WORKBOOK]["published"]
-    if published or output.as_json:
-        output.data(published, "\n".join(workbook["path"] for workbook in published))
+    output.data(published, "\n".join(workbook["path"] for workbook in published))
     _say_rejected(home, output)
     output.trouble = "\n".join(filter(None, [output.trouble, *told[WORKBOOK]["held_back"]]))
     output.end()
@@ -140,17 +142,12 @@ def report(
 @main.command()
 @merchant_option
 @click.option("--all", "everything", is_flag=True, help="Also rows that have been accepted since.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
-@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@exports
 @everywhere
 def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything: bool, **files: Path | None) -> None:
     """Rows of files that were set aside: where they stand, and what is wrong with them."""
     rows = listing(home, output, "rejected_rows", merchants, {"everything": everything})
-    lines = []
-    for row in rows.iter_rows(named=True):
-        place = f", row {row['source_row']}" if row["source_row"] else ""  # row 0 is the file as a whole
-        lines.append(f"landing/{row['source_file']}{place}: {row['explanation']}")
-    show_rows(rows, output, "\n".join(lines) if lines else "", **files)
+    show_rows(home, output, rows, _rejected_text, **files)
     if rows.height:
         output.say(
             f"{rows.height:,} rows are set aside; all others were loaded. Correct them at the source and send them"
@@ -177,8 +174,7 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
 @click.option("--updated-from", help="Only balances that last moved on this day or later.")
 @click.option("--updated-to", help="Only balances that last moved on this day or earlier.")
 @click.option("--min-history", type=int, help="Only balances with at least so many rows of history.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
-@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@exports
 @everywhere
 def balances(
     home: "Home",
@@ -192,15 +188,14 @@ def balances(
     parse_days(filters, "created_from", "created_to", "updated_from", "updated_to")
     parse_amounts(filters, "min_balance", "max_balance")
     rows = listing(home, output, "customer_balances", merchants, filters)
-    show_rows(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+    show_rows(home, output, rows, table, csv_file, xlsx_file)
 
 
 @main.command()
 @click.argument("member")
 @merchant_option
 @click.option("--balance-type", help="Only this balance type.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
-@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@exports
 @everywhere
 def history(
     home: "Home",
@@ -215,7 +210,7 @@ def history(
     rows = listing(home, output, "balance_history", merchants, {"member": member, "balance_type": balance_type})
     if rows.is_empty():
         output.fail(f'No movement of member "{member}" was found. Check the id, or run `rollforward ingest` first.')
-    show_rows(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+    show_rows(home, output, rows, table, csv_file, xlsx_file)
 
 
 @main.group(invoke_without_command=True)
@@ -240,12 +235,10 @@ def batches(
     if click.get_current_context().invoked_subcommand:
         return
     parse_days(filters, "start", "end")
-    rows = _batches(home, output, "read", merchants, {**filters, "batch_id": None})
-    shown = rows.select(
-        *("merchant_id", "batch_id", "issue_date", "issued_by", "credit_type", "reason", "description"),
-        *("recipient_count", "amount_per_customer", "total_amount", "unit", "status", "remaining"),
-    )
-    show_rows(rows, output, table(shown), csv_file=csv_file, xlsx_file=xlsx_file)
+    from pipelines import batches
+
+    rows = from_copies(home, output, merchants, lambda: batches.read(home, merchants, {**filters, "batch_id": None}))
+    show_rows(home, output, rows, lambda found: table(found.select(batches.SHOWN)), csv_file, xlsx_file)
     if rows.height:
         output.say(f"{rows.height:,} batches. View details: rollforward --home {home.path} batches show ID")
 
@@ -264,14 +257,16 @@ def show(
     xlsx_file: Path | None,
 ) -> None:
     """View details: the recipients of the batch ID, what they used and what is left."""
-    found, recipients = _batches(home, output, "details", merchants, batch_id)
+    from pipelines import batches, listings
+
+    found, recipients = from_copies(home, output, merchants, lambda: batches.details(home, merchants, batch_id))
     if found.is_empty():
         output.fail(f'There is no batch "{batch_id}". To see them all: rollforward --home {home.path} batches')
-    for batch in found.iter_rows(named=True):
+    for batch in () if output.as_json else listings.worded(home, found).iter_rows(named=True):
         for name, value in batch.items():
-            if value is not None and not output.as_json:
+            if value is not None:
                 output.say(f"{name.replace('_', ' '):<20} {value}")
-    show_rows(recipients, output, table(recipients.drop("merchant_id", "batch_id")), csv_file, xlsx_file)
+    show_rows(home, output, recipients, lambda all_: table(all_.drop("merchant_id", "batch_id")), csv_file, xlsx_file)
 
 
 @main.command()
@@ -294,11 +289,7 @@ def flags(
 ) -> None:
     """Rows of the reported periods that deserve a look, errors first: what was found, and where."""
     rows = listing(home, output, "anomaly_flags", merchants, filters)
-    text = "\n".join(
-        f"{row['merchant_id']} {row['period']} {row['severity']:<7} {row['rule']}: {row['explanation']}"
-        for row in rows.iter_rows(named=True)
-    )
-    show_rows(rows, output, text, csv_file=csv_file, xlsx_file=xlsx_file)
+    show_rows(home, output, rows, _flags_text, csv_file, xlsx_file)
     output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")
 
 
@@ -352,21 +343,10 @@ def ui(home: "Home", output: Output, port: int) -> None:
 
     prepare_instance(home)
     output.say(f"http://127.0.0.1:{port} (stop with Ctrl-C)")
-    command = [
-        sys.executable,
-        "-m",
-        "dagster",
-        "dev",
-        "-m",
-        "pipelines.definitions",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-    ]
+    dagster = ("-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port))
     environment = {**os.environ, "ROLLFORWARD_HOME": str(home.path)}
     try:
-        sys.exit(subprocess.call(command, env=environment))  # noqa: S603 - our own interpreter and module
+        sys.exit(subprocess.call([sys.executable, *dagster], env=environment))  # noqa: S603 - our own interpreter and module
     except KeyboardInterrupt:
         sys.exit(0)
 
@@ -429,13 +409,20 @@ def _say_rejected(home: "Home", output: Output) -> None:
         output.say(f"{rows.height:,} rows of files are set aside. To see them: rollforward --home {home.path} rejects")
 
 
-def _batches(home: "Home", output: Output, what: str, *choices: Any) -> Any:
-    from pipelines import batches, listings, settings
+def _rejected_text(rows: "pl.DataFrame") -> str:
+    # Row 0 is the file as a whole.
+    return "\n".join(
+        f"landing/{row['source_file']}{', row ' + str(row['source_row']) if row['source_row'] else ''}:"
+        f" {row['explanation']}"
+        for row in rows.iter_rows(named=True)
+    )
 
-    try:
-        return getattr(batches, what)(home, *choices)
-    except (settings.SettingsError, listings.ListingError) as problem:
-        output.fail(str(problem))
+
+def _flags_text(rows: "pl.DataFrame") -> str:
+    return "\n".join(
+        f"{row['merchant_id']} {row['period']} {row['severity']:<7} {row['rule']}: {row['explanation']}"
+        for row in rows.iter_rows(named=True)
+    )
 
 
 for command in COMMANDS:

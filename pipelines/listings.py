@@ -5,16 +5,15 @@ The queries are in sql/listings. No lock is needed here, and nothing is ever wri
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from pipelines import clock, models, shards
-from pipelines.settings import Home, Merchant, choose_merchants
-from pipelines.sheets import kind_of
+from pipelines import amounts, clock, models, shards
+from pipelines.settings import USUAL_DECIMALS, Home, Merchant, choose_merchants
+from pipelines.sheets import is_amount, kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 
 # What spreadsheets run: also behind a tab or a line end, and in the wide forms of East Asian keyboards.
@@ -86,17 +85,32 @@ def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:
     return None
 
 
+def worded(home: Home, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows as they are read: each amount as text with its unit's decimals, a percentage with two."""
+    decimal = {name: kind for name, kind in rows.schema.items() if isinstance(kind, pl.Decimal)}
+    if not decimal:
+        return rows
+    merchants, _ = choose_merchants(home, ())
+    units = pl.DataFrame(
+        [(merchant.id, *unit) for merchant in merchants.values() for unit in merchant.decimals.items()],
+        schema={"merchant_id": pl.String, "unit": pl.String, "decimals": pl.Int64},
+        orient="row",
+    )
+    decimals = pl.col("decimals").fill_null(USUAL_DECIMALS)
+    return (
+        rows.join(units, on=["merchant_id", "unit"], how="left", maintain_order="left")
+        .with_columns(
+            amounts.plain_column(name, decimals if is_amount(name, kind) else pl.lit(2))
+            for name, kind in decimal.items()
+        )
+        .drop("decimals")
+    )
+
+
 def as_json(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """Objects keyed by the columns; decimals are strings, instants ISO."""
+    """Objects keyed by the columns, instants as ISO 8601."""
     return [
-        {
-            name: str(value)
-            if isinstance(value, Decimal)
-            else value.isoformat()
-            if isinstance(value, datetime)
-            else value
-            for name, value in row.items()
-        }
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
         for row in rows.iter_rows(named=True)
     ]
 

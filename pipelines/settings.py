@@ -24,7 +24,7 @@ from pipelines import clock
 HOME_VARIABLE = "ROLLFORWARD_HOME"
 DEFAULT_HOME = Path("data")
 DEFAULT_BALANCE_TYPE = "default"
-MOST_DECIMALS = 4
+USUAL_DECIMALS, MOST_DECIMALS = 2, 4
 MERCHANT_ID = re.compile(r"[a-z0-9-]{1,63}")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -240,6 +240,15 @@ class Merchant(_Strict):
             for name, kind in declared.items()
         }
 
+    @property
+    def decimals(self) -> dict[str, int]:
+        """The decimals of each unit."""
+        return dict(self.units.values())
+
+    def decimals_of(self, unit: str | None) -> int:
+        """The decimals of a unit; for one that is not declared any more, what most have."""
+        return self.decimals.get(unit or "", USUAL_DECIMALS)
+
 
 @lru_cache(maxsize=1)
 def _currencies() -> dict[str, int | None]:
@@ -252,9 +261,6 @@ def currency_decimals(code: str) -> int:
     decimals = _currencies()[code]
     assert decimals is not None
     return decimals
-
-
-Merchants = Mapping[str, Merchant]
 
 
 def read_merchants(home: Home) -> dict[str, Merchant]:

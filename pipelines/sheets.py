@@ -23,7 +23,7 @@ FOOTER = "&L&A&RPage &P of &N"
 def columns_of(promise: type[Table]) -> list[Column]:
     """A table's columns as the sheet shows them: in its order, by its names."""
     return [
-        Column(name, kind_of(column.dtype.type), "decimals" if isinstance(column.dtype.type, pl.Decimal) else None)
+        Column(name, kind_of(column.dtype.type), "decimals" if is_amount(name, column.dtype.type) else None)
         for name, column in promise.to_schema().columns.items()
         if name not in NOT_SHOWN
     ]
@@ -37,6 +37,11 @@ def kind_of(dtype: pl.DataType) -> Kind:
         return "datetime"
     kinds: dict[type[pl.DataType], Kind] = {pl.Boolean: "boolean", pl.Int64: "integer", pl.Date: "date"}
     return kinds.get(dtype.base_type(), "text")
+
+
+def is_amount(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column has amounts of its rows' units: a percentage is none."""
+    return isinstance(dtype, pl.Decimal) and name != "percent_used"
 
 
 Look = Mapping[str, Any]

@@ -83,10 +83,11 @@ class Output:
             self._is_doing = False
 
     def data(self, told: Any, text: str) -> None:
-        """For whoever reads stdout: as JSON where asked for."""
+        """For whoever reads stdout: as JSON where asked for; no text, nothing."""
         self._clear()
         shown = json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text
-        click.echo(printable(shown))
+        if shown:
+            click.echo(printable(shown))
 
     def end(self) -> None:
         """At the end of a command: what it could not do for some merchants, while it did it for the others."""
@@ -125,10 +126,10 @@ def parse_days(options: dict[str, Any], *names: str) -> None:
 
 def parse_amounts(options: dict[str, Any], *names: str) -> None:
     """See that the options with these names, where given, are amounts. Raises click.UsageError."""
-    from pipelines.portal.listed import AMOUNT
+    from pipelines import amounts
 
     for name in names:
-        if options[name] is not None and not AMOUNT.fullmatch(options[name]):
+        if options[name] is not None and not amounts.WRITTEN.fullmatch(options[name]):
             raise click.UsageError(f'"{options[name]}" is not an amount; write it like 12.50.')
 
 
@@ -176,21 +177,35 @@ def run_job(
 def listing(
     home: "Home", output: Output, name: str, merchants: tuple[str, ...], filters: dict[str, Any]
 ) -> "pl.DataFrame":
+    """The rows of a listing of `pipelines.listings`."""
+    from pipelines import listings
+
+    return from_copies(home, output, merchants, lambda: listings.read(home, name, merchants, filters))
+
+
+def from_copies(home: "Home", output: Output, merchants: tuple[str, ...], read: Callable[[], _Made]) -> _Made:
+    """What `read` finds in the copies for readers; it is said where a ledger holds more than its copy."""
     from pipelines import listings, settings
 
     try:
-        rows = listings.read(home, name, merchants, filters)
+        found = read()
         behind = listings.behind(home, merchants)
     except (settings.SettingsError, listings.ListingError) as problem:
         output.fail(str(problem))
     if behind:
         output.say(behind)
-    return rows
+    return found
 
 
 def show_rows(
-    rows: "pl.DataFrame", output: Output, text: str, csv_file: Path | None = None, xlsx_file: Path | None = None
+    home: "Home",
+    output: Output,
+    rows: "pl.DataFrame",
+    as_text: Callable[["pl.DataFrame"], str],
+    csv_file: Path | None = None,
+    xlsx_file: Path | None = None,
 ) -> None:
+    """Write the rows to files, where some are named; else show them, as JSON or in the words of `as_text`."""
     from pipelines import listings
 
     if csv_file or xlsx_file:
@@ -201,10 +216,12 @@ def show_rows(
                 except OSError as problem:
                     output.fail(f"{path} cannot be written: {problem.strerror}.")
                 output.say(f"{rows.height:,} rows written to {path}")
-    elif output.as_json:
-        output.data(listings.as_json(rows), "")
-    elif text:
-        click.echo(printable(text))
+        return
+    worded = listings.worded(home, rows)
+    if output.as_json:
+        output.data(listings.as_json(worded), "")
+    else:
+        output.data(None, as_text(worded))
 
 
 def table(rows: "pl.DataFrame", longest: int = 40) -> str:

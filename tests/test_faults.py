@@ -118,12 +118,12 @@ def test_a_disk_too_full_for_the_copy_for_readers_leaves_the_former_one_and_the_
         assert "readers see the ledger as it was before" in done.stderr
         listed = rollforward(home, "--json", "balances", "--member", "bo")
         assert "its last run did not end well: this is how it was at" in listed.stderr
-        assert [row["balance"] for row in json.loads(listed.stdout)] == ["-0.5000"]
+        assert [row["balance"] for row in json.loads(listed.stdout)] == ["-0.50"]
         make_room(disk)
         rollforward(home, "ingest")
         listed = rollforward(home, "--json", "balances", "--member", "bo")
         assert listed.stderr == ""
-        assert [row["balance"] for row in json.loads(listed.stdout)] == ["1.5000"]
+        assert [row["balance"] for row in json.loads(listed.stdout)] == ["1.50"]
 
 
 @pytest.mark.slow
@@ -324,7 +324,7 @@ def test_a_clock_that_was_ahead_and_is_set_back_keeps_the_order_of_events_and_re
     assert recorded == sorted(recorded)
     assert recorded[-1].startswith("2027")
     balances = json.loads(rollforward(home, "--json", "balances", "--email", "bo@").stdout)
-    assert [row["balance"] for row in balances] == ["1.5000"]
+    assert [row["balance"] for row in balances] == ["1.50"]
 
 
 # ---- people in the middle of a run

@@ -417,7 +417,7 @@ def test_step_12_the_filter_summary_says_all_that_was_asked(gym: Office) -> None
         enrollment_filters=[{"classes": ["Tumbling A", "Tumbling B"], "days": ["mon"]}, {"camp_keywords": ["summer"]}],
     )  # fmt: skip
     assert made.filters.splitlines() == [
-        "Snow day (Service Recovery): 12.5 USD once per family, dated 2026-06-01, good through 2026-07-01.",
+        "Snow day (Service Recovery): 12.50 USD once per family, dated 2026-06-01, good through 2026-07-01.",
         "Reason: Weather",
         "Location: East",
         "Families: only with outstanding charges",
@@ -778,14 +778,14 @@ def test_a_request_is_previewed_and_processed_from_the_command_line(office: Offi
         'issue_per = "enrollment"\n[[enrollment_filters]]\nclasses = ["Tumbling A"]\n'
     )
     shown = json.loads(rollforward(home, "--json", "mass-credits", "preview", str(path), *WHO).stdout)
-    assert (shown["recipient_count"], shown["total"]) == (2, "25.0000")
+    assert (shown["recipient_count"], shown["total"]) == (2, "25.00")
     keys = ("member_id", "student_id", "enrollment_id", "amount", "why")
     assert [tuple(one[key] for key in keys) for one in shown["recipients"]] == [
-        ("lee", "mia", "mia-a", "12.5000", "for Mia Lee; enrolled in Tumbling A"),
-        ("ray", "zoe", "zoe-a", "12.5000", "for Zoe Ray; enrolled in Tumbling A"),
+        ("lee", "mia", "mia-a", "12.50", "for Mia Lee; enrolled in Tumbling A"),
+        ("ray", "zoe", "zoe-a", "12.50", "for Zoe Ray; enrolled in Tumbling A"),
     ]
     done = rollforward(home, "mass-credits", "process", shown["preview_id"], "--exclude", "zoe", *WHO)
-    assert done.stdout == f"Snow day: 12.5 USD to each enrollment, dated {today()}. Left out: zoe.\n"
+    assert done.stdout == f"Snow day: 12.50 USD to each enrollment, dated {today()}. Left out: zoe.\n"
     assert "Enrollment filter 1: classes Tumbling A" in done.stderr
     record = home / "previews/acme" / f"{shown['preview_id']}.processed.csv"
     assert str(record) in done.stderr
@@ -811,7 +811,7 @@ def test_a_csv_is_previewed_and_processed_from_the_command_line(office: Office) 
     path = office.home / "gifts.csv"
     path.write_text("member_id,amount\nlee,5\nray,7.25\n")
     shown = json.loads(rollforward(office.home, "--json", "credits-csv", "preview", str(path), *WHO).stdout)
-    assert (shown["recipient_count"], shown["total"]) == (2, "12.2500")
+    assert (shown["recipient_count"], shown["total"]) == (2, "12.25")
     done = rollforward(office.home, "credits-csv", "process", shown["preview_id"], *WHO)
     assert done.stdout == f"gifts.csv: credits from gifts.csv, dated {today()}.\n"
 

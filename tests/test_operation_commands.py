@@ -31,20 +31,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_adjustment_says_what_it_did_and_stands_in_the_history_and_the_list(home: Path) -> None:
     done = rollforward(home, "adjust", "ada", "12.50", "--reason", "Other reason", "--other-reason", "Egg", *WHO)
-    assert done.stdout == "Added 12.5 USD to ada (default).\n"
+    assert done.stdout == "Added 12.50 USD to ada (default).\n"
     rows = json.loads(rollforward(home, "--json", "history", "ada").stdout)
-    assert (rows[-1]["amount"], rows[-1]["balance"], rows[-1]["reason"]) == ("12.5000", "22.5000", "Egg")
+    assert (rows[-1]["amount"], rows[-1]["balance"], rows[-1]["reason"]) == ("12.50", "22.50", "Egg")
     (listed,) = json.loads(
         rollforward(home, "--json", "operations", "--kind", "adjust", "--status", "processed").stdout
     )
-    assert (listed["actor"], listed["total"], listed["interface"]) == (ANN, "12.5000", "cli")
+    assert (listed["actor"], listed["total"], listed["interface"]) == (ANN, "12.50", "cli")
 
 
 def test_a_refusal_is_one_sentence_and_exit_code_one(home: Path) -> None:
     refused = rollforward(
         home, "adjust", "--reason", "Other reason", "--other-reason", "x", *WHO, "--", "ada", "-1000", status=1
     )
-    assert refused.stderr.strip().endswith("is more than the balance of member ada: 22.5 USD.")
+    assert refused.stderr.strip().endswith("is more than the balance of member ada: 22.50 USD.")
     assert refused.stdout == ""
 
 
@@ -57,13 +57,13 @@ def test_a_batch_is_previewed_as_json_and_processed_once(home: Path) -> None:
         .replace('currency = "USD"', 'currency = "USD"\nreversal_window_days = 9999', 1)
     )
     shown = json.loads(rollforward(home, "--json", *asked).stdout)
-    assert (shown["recipient_count"], shown["total"]) == (2, "20.0000")
+    assert (shown["recipient_count"], shown["total"]) == (2, "20.00")
     assert [row["member_id"] for row in shown["recipients"]] == ["ada", "ben"]
     assert Path(shown["csv_file"]).read_text().splitlines()[1].startswith("1,ada")
     process = ("reverse-batch", "process", shown["preview_id"], "--exclude", "ben", *OWNER)
     first = json.loads(rollforward(home, "--json", *process).stdout)
     again = json.loads(rollforward(home, "--json", *process).stdout)
-    assert (first["total"], first["already"], again["already"]) == ("10.0000", False, True)
+    assert (first["total"], first["already"], again["already"]) == ("10.00", False, True)
     assert float(json.loads(rollforward(home, "--json", "balances", "--member", "ben").stdout)[0]["balance"]) == 10
 
 

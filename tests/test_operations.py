@@ -63,7 +63,7 @@ def test_a_negative_adjustment_deducts(office: Office) -> None:
 def test_a_deduction_of_all_that_is_there_is_done_and_of_a_cent_more_is_refused_with_the_balance(
     office: Office,
 ) -> None:
-    with pytest.raises(RefusedError, match=r'amount "10.01 USD" is more than the balance of member ada: 10 USD.'):
+    with pytest.raises(RefusedError, match=r'amount "10.01 USD" is more than the balance of member ada: 10.00 USD.'):
         adjust(office, "-10.01")
     adjust(office, "-10.00")
     assert office.balance("ada") == "0.00"
@@ -189,8 +189,8 @@ def test_a_merge_moves_each_credit_with_its_expiry_and_leaves_the_liability_as_i
 
 def test_a_copy_enlarges_what_is_owed_and_needs_that_sum_confirmed(office: Office) -> None:
     asked: dict[str, Any] = {"actor": OLGA, "sources": ["default"], "destination": "gift", "delete_from_source": False}
-    assert "a copy adds 30 USD to what is owed" in refusal(office, "merge-balance-types", **asked)
-    assert 'confirm_total "29" is not what the copy adds: 30 USD.' in refusal(
+    assert "a copy adds 30.00 USD to what is owed" in refusal(office, "merge-balance-types", **asked)
+    assert 'confirm_total "29" is not what the copy adds: 30.00 USD.' in refusal(
         office, "merge-balance-types", **asked, confirm_total="29"
     )
     office.do("merge-balance-types", **asked, confirm_total="30.00")
@@ -198,6 +198,17 @@ def test_a_copy_enlarges_what_is_owed_and_needs_that_sum_confirmed(office: Offic
     assert office.rows("select distinct credit_type from ledger.entries where operation_id is not null") == [
         {"credit_type": "Copy"}
     ]
+
+
+def test_the_sum_that_a_copy_asks_for_confirms_it_as_it_stands_there(office: Office) -> None:
+    office.land("""
+        entry_id  member_id  amount
+        large     ada        1234.50
+    """, "large")  # fmt: skip
+    asked: dict[str, Any] = {"actor": OLGA, "sources": ["default"], "destination": "gift", "delete_from_source": False}
+    said = re.search(r"Say (\S+) to confirm", refusal(office, "merge-balance-types", **asked))
+    assert said
+    assert office.do("merge-balance-types", **asked, confirm_total=said[1]).total == Decimal(said[1])
 
 
 def test_a_merge_of_other_units_of_itself_or_of_nothing_is_refused(office: Office) -> None:
@@ -258,7 +269,8 @@ def test_a_batch_that_nobody_has_used_is_taken_back_whole(sale: Office) -> None:
 
 def test_a_used_batch_is_refused_unless_only_what_remains_is_taken(sale: Office) -> None:
     use(sale)
-    with pytest.raises(RefusedError, match=r"2 recipients have used 14 USD of 30 USD. With unused_only, the 16 USD"):
+    said = r"2 recipients have used 14.00 USD of 30.00 USD. With unused_only, the 16.00 USD"
+    with pytest.raises(RefusedError, match=said):
         sale.preview("reverse-batch", batch="sale", reason="x")
     shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
     assert shown.recipients.select("member_id", "amount", "stays").rows() == [
@@ -271,7 +283,7 @@ def test_a_used_batch_is_refused_unless_only_what_remains_is_taken(sale: Office)
 
 def test_a_batch_is_reversed_once(sale: Office) -> None:
     sale.process(sale.preview("reverse-batch", batch="sale", reason="x"), exclude=["ed"])
-    with pytest.raises(RefusedError, match="has been reversed before: 20 USD of 30 USD were taken back"):
+    with pytest.raises(RefusedError, match=r"has been reversed before: 20.00 USD of 30.00 USD were taken back"):
         sale.preview("reverse-batch", batch="sale", reason="x")
 
 
@@ -286,7 +298,7 @@ def test_the_reversal_window_ends_with_its_last_day(office: Office) -> None:
 def test_a_reversal_over_the_limit_needs_another_owners_approval(sale: Office) -> None:
     sale.settings("reversal_limit = 25.00")
     shown = sale.preview("reverse-batch", batch="sale", reason="x")
-    with pytest.raises(RefusedError, match=r"Taking back 30 USD is above reversal_limit 25.*approved_by must name"):
+    with pytest.raises(RefusedError, match=r"Taking back 30.00 USD is above reversal_limit 25.*approved_by must name"):
         sale.process(shown)
     with pytest.raises(RefusedError, match="is not owner or higher"):
         sale.process(shown, approved_by=ANN)
@@ -302,7 +314,7 @@ def test_a_batch_comes_down_by_what_remains_and_says_who_cannot(sale: Office) ->
         ("di", Decimal("0.0000"), Decimal("5.0000")),
         ("ed", Decimal("5.0000"), Decimal("0.0000")),
     ]
-    assert shown.warnings == ("1 recipients cannot come to 5 USD in full: 5 USD stay as they are.",)
+    assert shown.warnings == ("1 recipients cannot come to 5.00 USD in full: 5.00 USD stay as they are.",)
     sale.process(shown)
     assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["1.00", "0.00", "5.00"]
 

@@ -157,7 +157,7 @@ def test_balances_follow_an_operation_and_come_out_of_a_rebuild_the_same(office:
     (row,) = [
         row for row in listed(office, "history", "ada") if row["reason_details"] == "Egg" or row["reason"] == "Egg"
     ]
-    assert (row["amount"], row["balance"], row["sequence"]) == ("2.5000", "12.5000", 5)
+    assert (row["amount"], row["balance"], row["sequence"]) == ("2.50", "12.50", 5)
     assert row["as_of"]
 
 

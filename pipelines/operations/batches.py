@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import polars as pl
 
-from pipelines import periods
+from pipelines import amounts, periods
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
+from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
-from pipelines.operations.single import positive_amount, said, told
-from schemas.table import MONEY_PRECISION, MONEY_SCALE
+from pipelines.operations.single import positive_amount, said
 
-_MONEY = pl.Decimal(MONEY_PRECISION, MONEY_SCALE)
+_MONEY = POSTED["amount"]
 # Ties a credit that raised another one to it, and tells an accountant so.
 _RAISES = "Raises credit {}"
 _NONE_YET = Decimal(0)
@@ -33,22 +33,23 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
     reversed_before, used = sum_of(credits["reversed"]), sum_of(credits["used"])
     issued_total = sum_of(credits.filter(pl.col("entry_type") != "transferred_in")["amount"])
     remaining = sum_of(credits["remaining"])
+    in_all, spent, left = (desk.told(amount, unit) for amount in (issued_total, used, remaining))
     if reversed_before:
         raise unknown(
             "batch",
             request.batch,
-            f"has been reversed before: {told(reversed_before, unit)} of {told(issued_total, unit)} were taken back. A"
+            f"has been reversed before: {desk.told(reversed_before, unit)} of {in_all} were taken back. A"
             " batch is reversed once; its credits can still be adjusted one by one.",
         )
     if not remaining:
-        raise unknown("batch", request.batch, f"has nothing left to take back of {told(issued_total, unit)}.")
+        raise unknown("batch", request.batch, f"has nothing left to take back of {in_all}.")
     users = credits.filter(pl.col("used") > 0)["member_id"].n_unique()
     if used and not request.unused_only:
         raise unknown(
             "batch",
             request.batch,
-            f"is partly used: {users:,} recipients have used {told(used, unit)} of {told(issued_total, unit)}. With"
-            f" unused_only, the {told(remaining, unit)} that remain are taken back, and what was used stays with them.",
+            f"is partly used: {users:,} recipients have used {spent} of {in_all}. With"
+            f" unused_only, the {left} that remain are taken back, and what was used stays with them.",
         )
     limit = desk.merchant.reversal_limit
     recipients = credits.filter((pl.col("remaining") > 0) | (pl.col("used") > 0)).select(
@@ -82,27 +83,25 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         "location",
         "system",
         "priority",
-        entry_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
+        entry_id=desk.number,
         entry_type=pl.lit("reversed"),
         batch_id=pl.lit(request.batch),
         reason=pl.lit(reason),
-        creator_name=pl.lit(desk.creator_name),
-        creator_email=pl.lit(desk.actor),
-        approved_by=pl.lit(desk.approved_by, pl.String),
+        **desk.signature,
     )
     members = taken["member_id"].n_unique()
     return Plan(
         entries=entries,
-        explanation=f"Took back {told(remaining, unit)} of batch {request.batch} from {members:,} members."
-        + (f" {told(used, unit)} had been used by {users:,} and stay." if used else ""),
+        explanation=f"Took back {left} of batch {request.batch} from {members:,} members."
+        + (f" {spent} had been used by {users:,} and stay." if used else ""),
         unit=unit,
         total=remaining,
         recipients=recipients,
-        filters=f"Batch {request.batch}, issued on {issued}: {told(issued_total, unit)} in {credits.height:,} credits."
+        filters=f"Batch {request.batch}, issued on {issued}: {in_all} in {credits.height:,} credits."
         f" It can be reversed until {last_day}. Reason: {reason}.",
-        warnings=(f"{users:,} recipients have used {told(used, unit)}, which stay with them.",) if used else (),
+        warnings=(f"{users:,} recipients have used {spent}, which stay with them.",) if used else (),
         batch_id=request.batch,
-        approval=f"Taking back {told(remaining, unit)} is above reversal_limit {limit:,f}"
+        approval=f"Taking back {left} is above reversal_limit {limit:,f}"
         if limit is not None and remaining > limit
         else None,
     )
@@ -118,6 +117,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     unit = _unit_of(credits, request.batch)
     balance_type = str(credits["balance_type"][0])
     new = positive_amount(desk, "amount", request.amount, balance_type)
+    each = desk.told(new, unit)
     reason = said("reason", request.reason)
     for member in request.members:
         if credits.filter(member_id=member).is_empty():
@@ -159,7 +159,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         "credit_id",
         pl.col("amount_moved").alias("amount"),
         "stays",
-        _why(new).alias("why"),
+        _why(new, desk.merchant.decimals_of(unit)).alias("why"),
     )
     ups = listed.filter((pl.col("change") > 0) & ~pl.col("expired")).select(
         "position",
@@ -172,8 +172,8 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         "priority",
         "expires_at",
         "system",
-        entry_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
-        credit_id=pl.format("{}.{}", pl.lit(desk.operation_id), "position"),
+        entry_id=desk.number,
+        credit_id=desk.number,
         entry_type=pl.lit("created"),
         amount=pl.col("amount_moved"),
         batch_id=pl.lit(request.batch),
@@ -187,36 +187,28 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         "location",
         "priority",
         "system",
-        entry_id=pl.format("{}.{}.{}", pl.lit(desk.operation_id), "position", "part"),
+        entry_id=pl.format("{}.{}", desk.number, "part"),
         entry_type=pl.lit("deducted"),
         amount=pl.col("take").cast(_MONEY),
         batch_id=pl.lit(request.batch),
         reason=pl.lit(reason),
     )
     entries = pl.concat([ups, taking], how="diagonal").with_columns(
-        creator_name=pl.lit(desk.creator_name),
-        creator_email=pl.lit(desk.actor),
-        approved_by=pl.lit(desk.approved_by, pl.String),
+        **desk.signature,
     )
     issued, took = sum_of(ups["amount"]), sum_of(taking["amount"])
     short = recipients.filter(pl.col("stays") > 0)
-    warning = (
-        f"{short.height:,} recipients cannot come to {told(new, unit)} in full:"
-        f" {told(sum_of(short['stays']), unit)} stay as they are."
-    )
+    missing = desk.told(sum_of(short["stays"]), unit)
+    warning = f"{short.height:,} recipients cannot come to {each} in full: {missing} stay as they are."
     return Plan(
         entries=entries,
-        explanation=f"Set batch {request.batch} to {told(new, unit)} for each recipient: issued {told(issued, unit)},"
-        f" took {told(took, unit)}."
-        + (
-            f" {short.height:,} could not come all the way, by {told(sum_of(short['stays']), unit)}."
-            if len(short)
-            else ""
-        ),
+        explanation=f"Set batch {request.batch} to {each} for each recipient: issued {desk.told(issued, unit)},"
+        f" took {desk.told(took, unit)}."
+        + (f" {short.height:,} could not come all the way, by {missing}." if len(short) else ""),
         unit=unit,
         total=issued + took,
         recipients=recipients,
-        filters=f"Batch {request.batch}, {told(new, unit)} for each recipient. Reason: {reason}.",
+        filters=f"Batch {request.batch}, {each} for each recipient. Reason: {reason}.",
         warnings=(warning,) if len(short) else (),
         batch_id=request.batch,
     )
@@ -281,19 +273,15 @@ def _take_down(chained: pl.DataFrame, positions: pl.DataFrame, new: Decimal) -> 
     )
 
 
-def _why(new: Decimal) -> pl.Expr:
-    goes = pl.format("From {} to {}", _plain("old"), pl.lit(f"{new:f}"))
+def _why(new: Decimal, decimals: int) -> pl.Expr:
+    old, stays = (amounts.plain_column(name, pl.lit(decimals)) for name in ("old", "stays"))
+    goes = pl.format("From {} to {}", old, pl.lit(amounts.plain(new, decimals)))
     return (
         pl.when(pl.col("expired") & (pl.col("change") > 0))
         .then(pl.format("{}: its credit has expired, so nothing is issued.", goes))
         .when(pl.col("change") > 0)
         .then(pl.format("{}: the difference is issued.", goes))
         .when(pl.col("stays") > 0)
-        .then(pl.format("{}: {} of it is no longer there to take.", goes, _plain("stays")))
+        .then(pl.format("{}: {} of it is no longer there to take.", goes, stays))
         .otherwise(pl.format("{}: the difference is taken.", goes))
     )
-
-
-def _plain(amount: str) -> pl.Expr:
-    """An amount without the zeros at its end."""
-    return pl.col(amount).cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")

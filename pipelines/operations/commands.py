@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.terminal import Output, everywhere, listing, printable, run_job, show_rows, table, wait_option
+from pipelines.terminal import (
+    Output,
+    everywhere,
+    exports,
+    listing,
+    merchant_option,
+    run_job,
+    show_rows,
+    table,
+    wait_option,
+)
 
 if TYPE_CHECKING:
     from pipelines.settings import Home
@@ -211,12 +221,11 @@ def adjust_batch_process(home: "Home", output: Output, **request: Any) -> None:
 
 
 @click.command()
-@click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
+@merchant_option
 @click.option("--kind", help="Only this kind, like adjust.")
 @click.option("--status", type=click.Choice(["processed", "refused"]), help="Only these.")
 @click.option("--actor", help="Only what this email asked for.")
-@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
-@click.option("--xlsx", "xlsx_file", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file.")
+@exports
 @everywhere
 def operations(
     home: "Home",
@@ -228,7 +237,7 @@ def operations(
 ) -> None:
     """What was asked for, by whom, and what became of it; refused requests too."""
     rows = listing(home, output, "operations", merchants, filters)
-    show_rows(rows, output, table(rows), csv_file=csv_file, xlsx_file=xlsx_file)
+    show_rows(home, output, rows, table, csv_file, xlsx_file)
 
 
 def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
@@ -244,19 +253,17 @@ def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
 
 def _preview(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:
     """Show what would be done, and how to do it."""
+    from pipelines import listings
+
     who = f"--merchant {request['merchant']} --actor {request['actor']}"
     metadata = _run(home, output, f"{kind}-preview", request)
     told = metadata["preview"]
     rows = listing(home, output, "preview_recipients", (request["merchant"],), {"preview_id": told["preview_id"]})
-    if output.as_json:
-        from pipelines.listings import as_json
-
-        output.data({**told, "recipients": as_json(rows)}, "")
-    else:
-        click.echo(printable(told["filters"]))
-        # Most operations have no student, no enrollment, or nothing that stays.
-        told_apart = [one.name for one in rows if one.null_count() < rows.height and (one != 0).any()]
-        click.echo(printable(table(rows[told_apart], longest=160)))
+    # Most operations have no student, no enrollment, or nothing that stays.
+    told_apart = [one.name for one in rows if one.null_count() < rows.height and (one != 0).any()]
+    worded = listings.worded(home, rows).drop("merchant_id", "unit")
+    shown = worded.select(name for name in worded.columns if name in told_apart)
+    output.data({**told, "recipients": listings.as_json(worded)}, f"{told['filters']}\n{table(shown, longest=160)}")
     for warning in told["warnings"]:
         output.say(f"Warning: {warning}")
     output.say(f"{metadata['what']} The list: {told['csv_file']}")

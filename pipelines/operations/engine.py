@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipelines import listings, models, periods, promises
+from pipelines import amounts, listings, models, periods, promises
 from pipelines.access import Role, read_access
 from pipelines.journal import Journal, make_folder
 from pipelines.operations import posting, untold
@@ -124,6 +124,24 @@ class Desk:
     def creator_name(self) -> str:
         """The actor's name."""
         return read_access(self.home)[self.actor.casefold()].name
+
+    @property
+    def signature(self) -> dict[str, pl.Expr]:
+        """What every entry that the operation makes of its own accord says of who it is by."""
+        return {
+            "creator_name": pl.lit(self.creator_name),
+            "creator_email": pl.lit(self.actor),
+            "approved_by": pl.lit(self.approved_by, pl.String),
+        }
+
+    @property
+    def number(self) -> pl.Expr:
+        """The id of the entry at a `position`: made of the operation's, so that done again it is the same."""
+        return pl.format("{}.{}", pl.lit(self.operation_id), "position")
+
+    def told(self, amount: Decimal, unit: str) -> str:
+        """An amount for people: 1,234.50 USD."""
+        return f"{amounts.shown(amount, self.merchant.decimals_of(unit))} {unit}"
 
     def query(self, model: str, **parameters: Any) -> pl.DataFrame:
         """The rows of a file of sql/operations, for this merchant and instant."""
@@ -296,8 +314,8 @@ def _approve(desk: Desk, role: Role, plan: Plan) -> None:
     limit = desk.merchant.approval_limit
     if why is None and limit is not None:
         over = plan.entries.filter((pl.col("entry_type") == "created") & (pl.col("amount") > limit))["amount"].max()
-        if over is not None:
-            why = f"A credit of {over.normalize():f} {plan.unit} is above approval_limit {limit:f}"  # type: ignore[union-attr]
+        if isinstance(over, Decimal):
+            why = f"A credit of {desk.told(over, plan.unit)} is above approval_limit {limit:f}"
     if desk.approved_by is None:
         if why is not None:
             raise RefusedError(f"{why}: approved_by must name another person who is {role} or higher.")

@@ -70,15 +70,14 @@ def batch_plan(
     """A credit for each row of `credits`: the columns of a preview's recipients, reason_details and expires_at."""
     unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
     total = sum_of(credits["amount"])
-    number = pl.format("{}.{}", pl.lit(desk.operation_id), "position")
     entries = credits.select(
         "position",
         "member_id",
         "amount",
         "reason_details",
         "expires_at",
-        entry_id=number,
-        credit_id=number,
+        entry_id=desk.number,
+        credit_id=desk.number,
         entry_type=pl.lit("created"),
         occurred_at=pl.lit(batch.occurred_at, POSTED["occurred_at"]),
         balance_type=pl.lit(DEFAULT_BALANCE_TYPE),
@@ -86,9 +85,7 @@ def batch_plan(
         credit_type=pl.lit(batch.credit_type),
         reason=pl.lit(batch.reason, pl.String),
         internal_note=pl.lit(batch.internal_note, pl.String),
-        creator_name=pl.lit(desk.creator_name),
-        creator_email=pl.lit(desk.actor),
-        approved_by=pl.lit(desk.approved_by, pl.String),
+        **desk.signature,
         location=pl.lit(batch.location, pl.String),
         priority=pl.lit(NEW_PRIORITY, pl.Int64),
         system=pl.lit("balance_credit"),

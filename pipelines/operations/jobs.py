@@ -9,12 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines import ingest, replay
+from pipelines import amounts, ingest, replay
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.engine import Desk, Operation, Outcome, Preview, desk_for, perform, preview, process
 from pipelines.operations.record import filters_of, write_record
 from pipelines.operations.requests import ProcessPreview, Who
-from pipelines.operations.single import told
 from pipelines.resources import Rollforward, for_people, voice
 from pipelines.settings import SettingsError, select_merchants
 from pipelines.shards import Shard
@@ -48,18 +47,18 @@ def name_of(kind: str) -> str:
 
 
 def _perform(operation: Operation) -> Callable[[Desk, Any], dict[str, Any]]:
-    return lambda desk, request: _told(perform(desk, operation, request))
+    return lambda desk, request: _told(desk, perform(desk, operation, request))
 
 
 def _preview(operation: Operation) -> Callable[[Desk, Any], dict[str, Any]]:
-    return lambda desk, request: _shown(preview(desk, operation, request))
+    return lambda desk, request: _shown(desk, preview(desk, operation, request))
 
 
 def _process(desk: Desk, request: ProcessPreview) -> dict[str, Any]:
     outcome = process(desk, OPERATIONS, request.preview_id, request.exclude, request)
     csv_file, filters = write_record(desk, outcome.operation_id), filters_of(desk, outcome.operation_id)
     return {
-        **_told(outcome, filters=filters, csv_file=str(csv_file)),
+        **_told(desk, outcome, filters=filters, csv_file=str(csv_file)),
         "filters": filters or "None kept.",
         "csv_file": dg.MetadataValue.path(csv_file),
     }
@@ -122,7 +121,7 @@ def _newest_operation(shard: Shard, merchant_id: str) -> int:
     return int(row[0])
 
 
-def _told(outcome: Outcome, **record: str) -> dict[str, Any]:
+def _told(desk: Desk, outcome: Outcome, **record: str) -> dict[str, Any]:
     return {
         "operation": dg.MetadataValue.json(
             {
@@ -130,7 +129,7 @@ def _told(outcome: Outcome, **record: str) -> dict[str, Any]:
                 "kind": outcome.kind,
                 "entries": outcome.entries,
                 "unit": outcome.unit,
-                "total": str(outcome.total),
+                "total": amounts.plain(outcome.total, desk.merchant.decimals_of(outcome.unit)),
                 "explanation": outcome.explanation,
                 "already": outcome.already,
                 **record,
@@ -142,7 +141,7 @@ def _told(outcome: Outcome, **record: str) -> dict[str, Any]:
     }
 
 
-def _shown(made: Preview) -> dict[str, Any]:
+def _shown(desk: Desk, made: Preview) -> dict[str, Any]:
     return {
         "preview": dg.MetadataValue.json(
             {
@@ -150,14 +149,14 @@ def _shown(made: Preview) -> dict[str, Any]:
                 "kind": made.kind,
                 "recipient_count": made.recipients.height,
                 "unit": made.unit,
-                "total": str(made.total),
+                "total": amounts.plain(made.total, desk.merchant.decimals_of(made.unit)),
                 "filters": made.filters,
                 "warnings": [*made.warnings],
                 "csv_file": made.csv_file,
             }
         ),
         "recipients": markdown(made.recipients.head(SHOWN_RECIPIENTS)),
-        "what": f"{made.recipients.height:,} credits, {told(made.total, made.unit)} in all.",
+        "what": f"{made.recipients.height:,} credits, {desk.told(made.total, made.unit)} in all.",
         "recipient_count": made.recipients.height,
         "total": float(made.total),
         "warnings": "\n".join(made.warnings) or "None.",

@@ -15,7 +15,7 @@ from pipelines.operations.engine import Desk, Operation, Plan, unknown
 from pipelines.operations.issuing import Batch, batch_of, batch_plan
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import Amount, RefusedError, Who
-from pipelines.operations.single import end_of_expiry, positive_amount, told, unit_of
+from pipelines.operations.single import end_of_expiry, positive_amount, unit_of
 from pipelines.settings import DEFAULT_BALANCE_TYPE
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -105,7 +105,7 @@ def mass_credits_plan(desk: Desk, request: MassCredits) -> Plan:
     ).with_columns(
         reason_details=pl.lit(batch.description), expires_at=pl.lit(expires_at, POSTED["expires_at"])
     )  # fmt: skip
-    each = told(amount, unit)
+    each = desk.told(amount, unit)
     good = f", good through {batch.day + timedelta(days=request.expires_in_days)}" if expires_at else ""
     return batch_plan(
         desk,

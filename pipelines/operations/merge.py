@@ -2,16 +2,17 @@
 
 import polars as pl
 
+from pipelines import amounts
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.requests import MergeBalanceTypes, RefusedError
-from pipelines.operations.single import said, signed_amount, told, unit_of
+from pipelines.operations.single import said, signed_amount, unit_of
 
 COPIED = "Copy"
 
 
 def merge_plan(desk: Desk, request: MergeBalanceTypes) -> Plan:
     """One transfer pair a source credit; or, without delete_from_source, one copy."""
-    unit, _ = unit_of(desk, request.destination, "destination")
+    unit, decimals = unit_of(desk, request.destination, "destination")
     reason = said("reason", request.reason)
     if not request.sources:
         raise RefusedError("sources is missing: which balance types are merged?")
@@ -32,11 +33,10 @@ def merge_plan(desk: Desk, request: MergeBalanceTypes) -> Plan:
     if credits.is_empty():
         raise RefusedError(f"Nobody has anything left in {', '.join(request.sources)}, so there is nothing to merge.")
     total = sum_of(credits["remaining"])
-    credits = credits.with_row_index("position", 1).with_columns(
-        pl.col("position").cast(pl.Int64), number=pl.format("{}.{}", pl.lit(desk.operation_id), "position")
-    )
+    credits = credits.with_row_index("position", 1).with_columns(pl.col("position").cast(pl.Int64), number=desk.number)
     members = credits["member_id"].n_unique()
-    what = f"{told(total, unit)} of {credits.height:,} credits of {members:,} members from {', '.join(request.sources)}"
+    amount, sources = desk.told(total, unit), ", ".join(request.sources)
+    what = f"{amount} of {credits.height:,} credits of {members:,} members from {sources}"
     if request.delete_from_source:
         return Plan(
             pl.concat([_out(desk, credits, reason), _in(credits, request.destination)], how="diagonal"),
@@ -46,12 +46,12 @@ def merge_plan(desk: Desk, request: MergeBalanceTypes) -> Plan:
         )
     if not str(request.confirm_total).strip():
         raise RefusedError(
-            f"confirm_total is missing: a copy adds {told(total, unit)} to what is owed. Say {told(total, '').strip()}"
-            " to confirm, or set delete_from_source."
+            f"confirm_total is missing: a copy adds {amount} to what is owed. Say {amounts.plain(total, decimals)} to"
+            " confirm, or set delete_from_source."
         )
     confirmed = signed_amount(desk, "confirm_total", request.confirm_total, request.destination)
     if confirmed != total:
-        raise unknown("confirm_total", request.confirm_total, f"is not what the copy adds: {told(total, unit)}.")
+        raise unknown("confirm_total", request.confirm_total, f"is not what the copy adds: {amount}.")
     return Plan(
         _copies(desk, credits, request.destination, reason), f"Copied {what} to {request.destination}.", unit, total
     )
@@ -71,9 +71,7 @@ def _out(desk: Desk, credits: pl.DataFrame, reason: str) -> pl.DataFrame:
         amount=pl.col("remaining"),
         transfer_id=pl.col("number"),
         reason=pl.lit(reason),
-        creator_name=pl.lit(desk.creator_name),
-        creator_email=pl.lit(desk.actor),
-        approved_by=pl.lit(desk.approved_by, pl.String),
+        **desk.signature,
         priority=pl.col("priority"),
         system=pl.col("system"),
     )
@@ -123,7 +121,5 @@ def _copies(desk: Desk, credits: pl.DataFrame, destination: str, reason: str) ->
         credit_type=pl.lit(COPIED),
         reason=pl.lit(reason),
         reason_details=pl.format("Copy of credit {}", "credit_id"),
-        creator_name=pl.lit(desk.creator_name),
-        creator_email=pl.lit(desk.actor),
-        approved_by=pl.lit(desk.approved_by, pl.String),
+        **desk.signature,
     )

@@ -61,7 +61,7 @@ def add_plan(desk: Desk, request: AddBalance) -> Plan:
             "balance_type",
             request.balance_type,
             f"is no new one for member {request.member}, who has"
-            f" {told(_available(desk, request.member, request.balance_type), unit)} in it. Use modify-balance.",
+            f" {desk.told(_available(desk, request.member, request.balance_type), unit)} in it. Use modify-balance.",
         )
     return _issue(
         desk, request.member, request.balance_type, amount,
@@ -128,12 +128,6 @@ def said(field: str, value: str) -> str:
     if not value.strip():
         raise RefusedError(f"{field} is missing: an operation says why it was done.")
     return value.strip()
-
-
-def told(amount: Decimal, unit: str) -> str:
-    """An amount for people: 1,234.50 USD."""
-    text = f"{amount:,f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} {unit}"
 
 
 def end_of_expiry(desk: Desk, day: date, in_days: int) -> datetime | None:
@@ -205,7 +199,9 @@ def _issue(
         "expires_at": expires_at,
     }
     good = f", good through {desk.today + timedelta(days=expires_in_days)}" if expires_at else ""
-    return Plan(_frame(entry), f"Added {told(amount, unit)} to {member} ({balance_type}){good}.", unit, amount)
+    return Plan(
+        _frame(desk, entry), f"Added {desk.told(amount, unit)} to {member} ({balance_type}){good}.", unit, amount
+    )
 
 
 def _take(
@@ -221,12 +217,15 @@ def _take(
     available = _available(desk, member, balance_type)
     if amount > available:
         raise unknown(
-            "amount", told(amount, unit), f"is more than the balance of member {member}: {told(available, unit)}."
+            "amount",
+            desk.told(amount, unit),
+            f"is more than the balance of member {member}: {desk.told(available, unit)}.",
         )
     entry = _entry(desk, member, balance_type, amount, reason, reason_details, internal_note)
     return Plan(
-        _frame({**entry, "entry_type": "deducted"}),
-        f"Took {told(amount, unit)} from {member} ({balance_type}); {told(available - amount, unit)} are left.",
+        _frame(desk, {**entry, "entry_type": "deducted"}),
+        f"Took {desk.told(amount, unit)} from {member} ({balance_type});"
+        f" {desk.told(available - amount, unit)} are left.",
         unit,
         amount,
     )
@@ -250,15 +249,13 @@ def _entry(
         "reason": reason,
         "reason_details": reason_details,
         "internal_note": internal_note.strip() or None,
-        "creator_name": desk.creator_name,
-        "creator_email": desk.actor,
-        "approved_by": desk.approved_by,
         "priority": NEW_PRIORITY,
         "system": "balance_credit",
     }
 
 
-def _frame(entry: dict[str, Any]) -> pl.DataFrame:
+def _frame(desk: Desk, entry: dict[str, Any]) -> pl.DataFrame:
     created = entry["entry_type"] == "created"
     whole = {**entry, "credit_id": entry["entry_id"] if created else None}
-    return pl.DataFrame([whole], schema_overrides={name: kind for name, kind in POSTED.items() if name in whole})
+    overrides = {name: kind for name, kind in POSTED.items() if name in whole}
+    return pl.DataFrame([whole], schema_overrides=overrides).with_columns(**desk.signature)

@@ -3,14 +3,12 @@
 The rows are of sql/portal and sql/listings. How a listing looks is in the template of that name.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
-from pipelines import clock, periods
+from pipelines import amounts, clock, periods
 from pipelines.access import Role
 from pipelines.settings import Merchant
 from schemas.audits import SEVERITIES, STATUSES
@@ -21,7 +19,6 @@ FilterKind = Literal["text", "day", "amount", "choice"]
 ColumnKind = Literal[
     "text", "amount", "count", "percent", "time", "day", "flag", "badge", "place", "ids", "person", "go", "long"
 ]
-AMOUNT = re.compile(r"-?\d{1,13}(\.\d{1,4})?")
 LONGEST_FILTER = 200
 FORECAST_DAYS = 30
 
@@ -107,7 +104,7 @@ def read(listing: Listing, query: Mapping[str, str], merchant: Merchant, now: da
                 value = None
         elif text and each.kind == "amount":
             plain = text.replace(",", "")
-            if not AMOUNT.fullmatch(plain):
+            if not amounts.WRITTEN.fullmatch(plain):
                 problems[each.name] = f'{each.label}: "{text}" is not an amount; write it like 12.50.'
                 plain = ""
             value = plain or None
@@ -131,16 +128,11 @@ def choices_of(each: Filter, merchant: Merchant, seen: Callable[[], Mapping[str,
     if not isinstance(each.choices, str):
         return each.choices
     if each.choices == "unit":
-        units = dict.fromkeys(unit for unit, _ in merchant.units.values())
+        units = merchant.decimals
         return [(unit, unit) for unit in units] if len(units) > 1 else []
     if each.choices == "balance_type":
         return [(name, name) for name in merchant.units] if len(merchant.units) > 1 else []
     return [(value, value) for value in seen().get(each.choices, ())]
-
-
-def decimals_of(merchant: Merchant) -> dict[str, int]:
-    """The decimals of each unit."""
-    return dict(merchant.units.values())
 
 
 def _same(*values: str) -> tuple[Choice, ...]:
@@ -457,12 +449,3 @@ LISTINGS: Mapping[str, Listing] = {
         MEMBERS, BATCHES, FLAGS, MOVEMENTS, EXTANT, REJECTS, FILES, OPERATIONS, HISTORY, RECIPIENTS,
     )
 }  # fmt: skip
-
-
-def amount_text(amount: Decimal | int | None, decimals: int) -> str:
-    """1,234.50; with more decimals than its unit has where it has them."""
-    if amount is None:
-        return ""
-    whole, _, places = f"{Decimal(amount):,.4f}".partition(".")
-    places = places[:decimals] + places[decimals:].rstrip("0")
-    return f"{whole}{'.' if places else ''}{places}".replace("-", "−", 1)

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from pipelines import clock, listings, periods
+from pipelines import batches, clock, listings, periods
 from pipelines.portal import charts, downloads, listed
 from pipelines.portal.copies import local, month_of
 from pipelines.portal.listed import LISTINGS, Listing
@@ -188,9 +188,8 @@ def batch(visit: Visit) -> Response:
     _only_for(visit, LISTINGS["batches"])
     assert visit.merchant is not None
     batch_id = visit.query.get("id", "")
-    chosen = {**dict.fromkeys(("start", "end", "issuer", "credit_type", "status", "search")), "batch_id": batch_id}
     with visit.data.batches(visit.now) as as_of:
-        found = visit.rows("listings.batches", **chosen)
+        found = visit.rows("listings.batches", **batches.only(batch_id))
         if not found:
             raise HTTPException(404, f'There is no batch "{batch_id}". Search for it in Credits Batches.')
         recipients = shown(visit, LISTINGS["recipients"], {"batch_id": batch_id, **_only(visit.query, "page")})

@@ -14,9 +14,8 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipelines import clock, periods, settings
+from pipelines import amounts, clock, periods, settings
 from pipelines.access import Actor, Role
-from pipelines.portal import listed
 from pipelines.portal.copies import Copies, NothingReportedError, Reader
 from pipelines.portal.listed import LISTINGS, Column
 from pipelines.settings import Home, Merchant
@@ -99,11 +98,14 @@ class Visit:
     @cached_property
     def decimals(self) -> Mapping[str, int]:
         """The decimals of the merchant's units."""
-        return listed.decimals_of(self.merchant) if self.merchant else {}
+        return self.merchant.decimals if self.merchant else {}
 
     def money(self, amount: Any, unit: str | None) -> str:
         """An amount with its unit's decimals."""
-        return listed.amount_text(amount, self.decimals.get(unit or "", 2))
+        if amount is None:
+            return ""
+        assert self.merchant is not None
+        return amounts.shown(amount, self.merchant.decimals_of(unit)).replace("-", "−", 1)
 
     def said_amount(self, amount: Any, balance_type: str | None) -> str:
         """An amount that stands in an entry: in the unit of the balance type that it names, else of `default`."""
