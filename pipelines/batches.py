@@ -81,7 +81,7 @@ def _audited(home: Home, merchant_ids: Sequence[str], now: datetime) -> Iterator
 
 def all_until(merchant: Merchant, now: datetime) -> periods.Period:
     """The period that holds all there is, as of `now`."""
-    tomorrow = periods.day_of(now, merchant.timezone) + timedelta(days=1)
+    tomorrow = clock.day_of(now, merchant.timezone) + timedelta(days=1)
     # Also what happens in this very moment.
     as_of = (now + timedelta(seconds=1)).isoformat()
     return periods.range_of(

@@ -26,6 +26,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2199
 LAST_SECOND = time(23, 59, 59)
 
 Micros = npt.NDArray[np.int64]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UnknownTimezoneError(ValueError):
@@ -89,6 +90,12 @@ def days(instants: Micros, timezone: str) -> Micros:
     """
     shown = local_micros(instants, timezone) // DAY_US
     return shown + (utc_micros((shown + 1) * DAY_US, timezone) <= instants)
+
+
+def day_of(instant: datetime, timezone: str) -> date:
+    """The same of one instant, as a date."""
+    micros = np.array([(instant - _EPOCH) // timedelta(microseconds=1)])
+    return _EPOCH.date() + timedelta(days=int(days(micros, timezone)[0]))
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:
@@ -180,10 +187,10 @@ def _changes(timezone: str, year: int) -> tuple[tuple[int, int], ...]:
 
 
 def _offset_at(timezone: str, epoch_s: int) -> int:
-    offset = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=epoch_s)).astimezone(zone(timezone)).utcoffset()
+    offset = (_EPOCH + timedelta(seconds=epoch_s)).astimezone(zone(timezone)).utcoffset()
     assert offset is not None
     return int(offset.total_seconds())
 
 
 def _epoch_s(year: int) -> int:
-    return int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    return int((datetime(year, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())

@@ -47,7 +47,7 @@ class Period:
     @property
     def as_of_day(self) -> date:
         """The local day of the last instant before as_of: from it ages are counted."""
-        return day_of(self.as_of - ONE_MICROSECOND, self.merchant.timezone)
+        return clock.day_of(self.as_of - ONE_MICROSECOND, self.merchant.timezone)
 
 
 def parse_day(text: str) -> date:
@@ -141,16 +141,6 @@ def _within_the_years(day: date) -> date:
     return day
 
 
-def day_of(instant: datetime, timezone: str) -> date:
-    """The local day of `instant`: the last one that has begun by then.
-
-    Mostly the date that the clock shows. Where the clock was set back over midnight (St John's, at 00:01) it shows the
-    former date again, but the next day has begun.
-    """
-    day = clock.local_from_utc(instant, timezone).date()
-    return day + ONE_DAY if clock.start_of_day(day + ONE_DAY, timezone) <= instant else day
-
-
 def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> None:
     """Make `periods` the rows of settings.periods: what every query of sql/reports is about.
 
@@ -169,7 +159,7 @@ def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> No
             "as_of": period.as_of,
             "as_of_day": period.as_of_day,
             "cutoff": period.cutoff,
-            "cutoff_day": (cutoff_day := day_of(period.cutoff, period.merchant.timezone)),
+            "cutoff_day": (cutoff_day := clock.day_of(period.cutoff, period.merchant.timezone)),
             "cutoff_day_starts_at": clock.start_of_day(cutoff_day, period.merchant.timezone),
             "is_final": period.is_final,
         }

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from pipelines import amounts, periods
+from pipelines import amounts, clock
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
@@ -241,7 +241,7 @@ def _window(desk: Desk, batch: str, credits: pl.DataFrame) -> tuple[date, date]:
     )
     issued_at = stated or credits["issued_at"].min()
     assert isinstance(issued_at, datetime)
-    issued = periods.day_of(issued_at, desk.merchant.timezone)
+    issued = clock.day_of(issued_at, desk.merchant.timezone)
     return issued, issued + timedelta(days=desk.merchant.reversal_window_days)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipelines import amounts, listings, models, periods, promises
+from pipelines import amounts, clock, listings, models, promises
 from pipelines.access import Role, read_access
 from pipelines.journal import Journal, make_folder
 from pipelines.operations import posting, untold
@@ -118,7 +118,7 @@ class Desk:
     @cached_property
     def today(self) -> date:
         """The merchant's local day."""
-        return periods.day_of(self.at, self.merchant.timezone)
+        return clock.day_of(self.at, self.merchant.timezone)
 
     @property
     def creator_name(self) -> str:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from pipelines import clock, periods
+from pipelines import clock
 from pipelines.operations.engine import Desk, Plan, sum_of, unknown
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import RefusedError
@@ -149,7 +149,7 @@ def _refuse_published_month(desk: Desk, day: date, occurred_at: datetime) -> Non
     ends_at = desk.one(
         "select max(ends_at) from ledger.published where merchant_id = $1 and is_final", desk.merchant.id
     )
-    first = periods.day_of(ends_at, desk.merchant.timezone)
+    first = clock.day_of(ends_at, desk.merchant.timezone)
     raise unknown("date", day, f"is in {month}, whose workbook is published. Use {first} or a later day.")
 
 
@@ -170,7 +170,7 @@ def _repeats(desk: Desk, batch: Batch, credits: pl.DataFrame) -> tuple[str, ...]
     warnings = []
     for (batch_id, issued_at), theirs in recent.group_by("batch_id", "issued_at", maintain_order=True):
         if theirs.select("member_id", "amount").sort("member_id", "amount").equals(ours):
-            day = periods.day_of(issued_at, desk.merchant.timezone)
+            day = clock.day_of(issued_at, desk.merchant.timezone)
             warnings.append(
                 f"Batch {batch_id} of {day} has the same recipients, amount and reason: see that this is not the same"
                 f" a second time. rollforward batches show {batch_id}"

@@ -115,8 +115,8 @@ def period(visit: Visit) -> Response:
         raise HTTPException(404, f'No workbook of the period "{name}" has been published. Choose one on the overview.')
     newest = books[0]
     zone = visit.merchant.timezone
-    first = periods.day_of(newest["starts_at"], zone)
-    last = periods.day_of(newest["ends_at"] - periods.ONE_MICROSECOND, zone)
+    first = clock.day_of(newest["starts_at"], zone)
+    last = clock.day_of(newest["ends_at"] - periods.ONE_MICROSECOND, zone)
     flags = {"error": newest["errors"], "warning": newest["warnings"], "info": newest["infos"]}
     return visit.show(
         "period.html", period=name, books=books, newest=newest, first=first, last=last, flags=flags,

@@ -14,7 +14,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipelines import amounts, clock, periods, settings
+from pipelines import amounts, clock, settings
 from pipelines.access import Actor, Role
 from pipelines.portal.copies import Copies, NothingReportedError, Reader
 from pipelines.portal.listed import LISTINGS, Column
@@ -93,7 +93,7 @@ class Visit:
     def today(self) -> date:
         """The merchant's local day."""
         assert self.merchant is not None
-        return periods.day_of(self.now, self.merchant.timezone)
+        return clock.day_of(self.now, self.merchant.timezone)
 
     @cached_property
     def decimals(self) -> Mapping[str, int]:
