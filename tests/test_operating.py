@@ -85,7 +85,7 @@ def permissions(port: int) -> dict[str, bool]:
             time.sleep(0.5)
 
 
-@pytest.mark.parametrize(("name", "its_port", "may_launch"), [("look", "3001", False), ("operate", "3000", True)])
+@pytest.mark.parametrize(("name", "its_port", "may_launch"), [("look", "3002", False), ("operate", "3000", True)])
 def test_pages_to_look_at_let_nobody_launch_anything_and_those_to_operate_do(
     home: Path, name: str, its_port: str, may_launch: bool
 ) -> None:
