@@ -119,7 +119,7 @@ def replay_new_entries(
                     {f"replayed_{what}": count for what, count in replayed.items()} if name == "facts.movements" else {}
                 ),
             },
-            check_results=[dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name="schema")],
+            check_results=[dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name=SCHEMA_CHECK)],
         )
     yield from _views(rollforward)
     if is_last(context):

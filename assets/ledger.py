@@ -10,6 +10,7 @@ from pipelines.ingest import ingest
 from pipelines.resources import Rollforward, for_people, is_last
 from pipelines.tables import (
     OWNERS,
+    SCHEMA_CHECK,
     asset_key,
     described,
     described_columns,
@@ -93,9 +94,7 @@ def take_landing_files(
                 "dagster/row_count": rows[name],
                 **(taken if name == "ledger.files" else {"preview": markdown(previews[name])}),
             },
-            check_results=[
-                dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name="schema"),
-            ],
+            check_results=[dg.AssetCheckResult(passed=True, asset_key=asset_key(name), check_name=SCHEMA_CHECK)],
         )
     if is_last(context):
         session.end()

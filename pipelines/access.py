@@ -4,13 +4,12 @@ An actor is a claim, not proof: whoever can run Rollforward on a home can name a
 (see `schemas.ledger.Operations`) says so with the OS user, the run and the interface.
 """
 
-import tomllib
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipelines.settings import Home, SettingsError, why_not_toml
+from pipelines.settings import Home, SettingsError, read_toml
 
 Role = Literal["viewer", "administrator", "owner"]
 ROLES: tuple[Role, ...] = ("viewer", "administrator", "owner")
@@ -43,15 +42,9 @@ def read_access(home: Home) -> Mapping[str, Actor]:
     """
     path = home.access_file
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        tables = read_toml(path)
     except FileNotFoundError:
         return {}
-    except (UnicodeDecodeError, OSError):
-        raise SettingsError(
-            f"{path} cannot be read. Save it as UTF-8, readable for whoever runs Rollforward."
-        ) from None
-    except (ValueError, RecursionError) as problem:
-        raise SettingsError(f"{path} cannot be read as TOML: {why_not_toml(problem)}.") from None
     for key in tables.keys() - {"actors"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; actors are tables such as [actors."ann@shop.example"].')
     actors: dict[str, Actor] = {}

@@ -35,7 +35,7 @@ _NOTHING = {"lost+found", UNFINISHED}
 # What a backup that was killed may have left.
 _UNFINISHED_BACKUP = {*SETTINGS, *FOLDERS, *(f".{name}.tmp" for name in (*SETTINGS, MANIFEST))}
 _COPY_BYTES = 8 * 2**20
-_NOT_COUNTED = (*(shards.LedgerUnavailableError, promises.BrokenPromiseError, replay.UndeclaredBalanceTypeError),)
+_NOT_COUNTED = (shards.LedgerUnavailableError, promises.BrokenPromiseError, replay.UndeclaredBalanceTypeError)
 
 
 class BackupError(Exception):

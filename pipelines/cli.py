@@ -13,6 +13,7 @@ import click
 from pipelines.operations.commands import COMMANDS
 from pipelines.terminal import (
     WORKBOOK,
+    Files,
     Output,
     everywhere,
     exports,
@@ -144,10 +145,10 @@ def report(
 @click.option("--all", "everything", is_flag=True, help="Also rows that have been accepted since.")
 @exports
 @everywhere
-def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything: bool, **files: Path | None) -> None:
+def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything: bool, files: Files) -> None:
     """Rows of files that were set aside: where they stand, and what is wrong with them."""
     rows = listing(home, output, "rejected_rows", merchants, {"everything": everything})
-    show_rows(home, output, rows, _rejected_text, **files)
+    show_rows(home, output, rows, _rejected_text, files)
     if rows.height:
         output.say(
             f"{rows.height:,} rows are set aside; all others were loaded. Correct them at the source and send them"
@@ -176,19 +177,12 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
 @click.option("--min-history", type=int, help="Only balances with at least so many rows of history.")
 @exports
 @everywhere
-def balances(
-    home: "Home",
-    output: Output,
-    merchants: tuple[str, ...],
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-    **filters: Any,
-) -> None:
+def balances(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: Any) -> None:
     """What each member has now, by balance type; as_of says when that was."""
     parse_days(filters, "created_from", "created_to", "updated_from", "updated_to")
     parse_amounts(filters, "min_balance", "max_balance")
     rows = listing(home, output, "customer_balances", merchants, filters)
-    show_rows(home, output, rows, table, csv_file, xlsx_file)
+    show_rows(home, output, rows, table, files)
 
 
 @main.command()
@@ -197,20 +191,13 @@ def balances(
 @click.option("--balance-type", help="Only this balance type.")
 @exports
 @everywhere
-def history(
-    home: "Home",
-    output: Output,
-    member: str,
-    merchants: tuple[str, ...],
-    balance_type: str | None,
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-) -> None:
+def history(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: str | None) -> None:
     """Every movement of MEMBER's accounts, with the running balance: where credit came from and where it went."""
-    rows = listing(home, output, "balance_history", merchants, {"member": member, "balance_type": balance_type})
+    rows = listing(home, output, "balance_history", merchants, filters)
     if rows.is_empty():
+        member = filters["member"]
         output.fail(f'No movement of member "{member}" was found. Check the id, or run `rollforward ingest` first.')
-    show_rows(home, output, rows, table, csv_file, xlsx_file)
+    show_rows(home, output, rows, table, files)
 
 
 @main.group(invoke_without_command=True)
@@ -223,14 +210,7 @@ def history(
 @click.option("--search", help="Only batches whose id, reason or description contains this.")
 @exports
 @everywhere
-def batches(
-    home: "Home",
-    output: Output,
-    merchants: tuple[str, ...],
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-    **filters: str | None,
-) -> None:
+def batches(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: str | None) -> None:
     """Credits that were issued together, as of now, newest first: who issued what to how many, and what is left."""
     if click.get_current_context().invoked_subcommand:
         return
@@ -238,7 +218,7 @@ def batches(
     from pipelines import batches
 
     rows = from_copies(home, output, merchants, lambda: batches.read(home, merchants, {**filters, "batch_id": None}))
-    show_rows(home, output, rows, lambda found: table(found.select(batches.SHOWN)), csv_file, xlsx_file)
+    show_rows(home, output, rows, lambda found: table(found.select(batches.SHOWN)), files)
     if rows.height:
         output.say(f"{rows.height:,} batches. View details: rollforward --home {home.path} batches show ID")
 
@@ -248,14 +228,7 @@ def batches(
 @merchant_option
 @exports
 @everywhere
-def show(
-    home: "Home",
-    output: Output,
-    batch_id: str,
-    merchants: tuple[str, ...],
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-) -> None:
+def show(home: "Home", output: Output, batch_id: str, merchants: tuple[str, ...], files: Files) -> None:
     """View details: the recipients of the batch ID, what they used and what is left."""
     from pipelines import batches, listings
 
@@ -266,7 +239,7 @@ def show(
         for name, value in batch.items():
             if value is not None:
                 output.say(f"{name.replace('_', ' '):<20} {value}")
-    show_rows(home, output, recipients, lambda all_: table(all_.drop("merchant_id", "batch_id")), csv_file, xlsx_file)
+    show_rows(home, output, recipients, lambda all_: table(all_.drop("merchant_id", "batch_id")), files)
 
 
 @main.command()
@@ -279,17 +252,11 @@ def show(
 @click.option("--min-amount", help="Only flags with at least this at risk.")
 @exports
 @everywhere
-def flags(
-    home: "Home",
-    output: Output,
-    merchants: tuple[str, ...],
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-    **filters: str | None,
-) -> None:
+def flags(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: str | None) -> None:
     """Rows of the reported periods that deserve a look, errors first: what was found, and where."""
+    parse_amounts(filters, "min_amount")
     rows = listing(home, output, "anomaly_flags", merchants, filters)
-    show_rows(home, output, rows, _flags_text, csv_file, xlsx_file)
+    show_rows(home, output, rows, _flags_text, files)
     output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")
 
 

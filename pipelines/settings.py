@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -293,21 +293,10 @@ def _declared(home: Home) -> dict[str, Any]:
     """What merchants.toml says of each merchant. Raises SettingsError."""
     path = home.merchants_file
     try:
-        # Windows editors put a mark before UTF-8.
-        text = path.read_text(encoding="utf-8-sig")
+        tables = read_toml(path, parse_float=Decimal)
     except FileNotFoundError:
         raise SettingsError(
             f"{path} does not exist. Declare your merchants there, or run `rollforward sample` to see an example."
-        ) from None
-    except UnicodeDecodeError as problem:
-        raise SettingsError(f"{path} is not UTF-8 (see byte {problem.start:,}). Save it as UTF-8.") from None
-    except OSError as problem:
-        raise SettingsError(f"{path} cannot be read: {problem.strerror}.") from None
-    try:
-        tables = tomllib.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as problem:
-        raise SettingsError(
-            f"{path} cannot be read as TOML: {why_not_toml(problem)}{_line_at(text, problem)}."
         ) from None
     for key in tables.keys() - {"merchants"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; merchants are tables such as [merchants.green-acres].')
@@ -317,8 +306,26 @@ def _declared(home: Home) -> dict[str, Any]:
     return declared
 
 
-def why_not_toml(problem: ValueError | RecursionError) -> str:
-    """What is wrong with a file that Python's reader of TOML has stopped at, for whoever wrote it."""
+def read_toml(path: Path, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """What a TOML file says. Raises FileNotFoundError, and SettingsError where it is there and cannot be read."""
+    try:
+        # Windows editors put a mark before UTF-8.
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"{path} is not UTF-8 (see byte {problem.start:,}). Save it as UTF-8.") from None
+    except OSError as problem:
+        raise SettingsError(f"{path} cannot be read: {problem.strerror}.") from None
+    try:
+        return tomllib.loads(text, parse_float=parse_float)
+    except (ValueError, RecursionError) as problem:
+        said = f"{_why_not_toml(problem)}{_line_at(text, problem)}"
+        raise SettingsError(f"{path} cannot be read as TOML: {said}.") from None
+
+
+def _why_not_toml(problem: ValueError | RecursionError) -> str:
+    """What Python's reader of TOML has stopped at, for whoever wrote the file."""
     if isinstance(problem, RecursionError):
         return "lists or tables in it are nested too deeply"
     return str(problem) if isinstance(problem, tomllib.TOMLDecodeError) else "a number in it has thousands of digits"

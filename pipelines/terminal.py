@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
@@ -101,16 +101,28 @@ class Output:
         sys.exit(1)
 
 
+class Files(NamedTuple):
+    """The files to which rows are to be written, if any."""
+
+    csv: Path | None
+    xlsx: Path | None
+
+
 merchant_option = click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
 wait_option = click.option("--wait", default=600.0, show_default=True, help="Seconds to wait for a ledger in use.")
 
 
 def exports(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--csv and --xlsx."""
-    for name in ("xlsx", "csv"):
-        file = click.Path(dir_okay=False, path_type=Path)
-        command = click.option(f"--{name}", f"{name}_file", type=file, help="Write them to this file.")(command)
-    return command
+    """--csv and --xlsx, which the command gets together as `files`."""
+    file = click.Path(dir_okay=False, path_type=Path)
+
+    @click.option("--csv", "csv_file", type=file, help="Write them to this file.")
+    @click.option("--xlsx", "xlsx_file", type=file, help="Write them to this file.")
+    @functools.wraps(command)
+    def with_files(csv_file: Path | None, xlsx_file: Path | None, **options: Any) -> Any:
+        return command(files=Files(csv_file, xlsx_file), **options)
+
+    return with_files
 
 
 def parse_days(options: dict[str, Any], *names: str) -> None:
@@ -202,14 +214,13 @@ def show_rows(
     output: Output,
     rows: "pl.DataFrame",
     as_text: Callable[["pl.DataFrame"], str],
-    csv_file: Path | None = None,
-    xlsx_file: Path | None = None,
+    files: Files,
 ) -> None:
     """Write the rows to files, where some are named; else show them, as JSON or in the words of `as_text`."""
     from pipelines import listings
 
-    if csv_file or xlsx_file:
-        for path, write in ((csv_file, listings.write_csv), (xlsx_file, listings.write_xlsx)):
+    if any(files):
+        for path, write in ((files.csv, listings.write_csv), (files.xlsx, listings.write_xlsx)):
             if path:
                 try:
                     write(rows, path)

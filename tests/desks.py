@@ -42,6 +42,7 @@ role = "owner"
 merchants = ["elsewhere"]
 """
 ANN, BO, OLGA = "ann@acme.example", "bo@acme.example", "olga@acme.example"
+VERA, EVE = "vera@acme.example", "eve@elsewhere.example"
 
 
 @dataclass

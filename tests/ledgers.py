@@ -17,6 +17,7 @@ from pipelines.settings import BalanceType, Merchant
 from pipelines.shards import prepare, tell_settings
 from schemas import ledger
 from schemas.table import duckdb_columns
+from tests.oracle import Policy
 
 DEFAULTS: dict[str, Any] = {
     "merchant_id": "acme",
@@ -45,6 +46,23 @@ def merchant(merchant_id: str = "acme", **policies: Any) -> Merchant:
         },
     }
     return Merchant(id=merchant_id, **(said | policies))
+
+
+def as_merchant(policy: Policy) -> Merchant:
+    """The oracle's policy as merchants.toml would say it."""
+    return Merchant(
+        id=policy.merchant_id,
+        name=policy.merchant_id,
+        timezone=policy.timezone,
+        currency=policy.currency,
+        draw_order=policy.draw_order,
+        refund_grace_days=policy.refund_grace_days,
+        balance_types={
+            name: BalanceType(unit=unit, decimals=decimals)
+            for name, (unit, decimals) in policy.balance_types.items()
+            if name != "default"
+        },
+    )
 
 
 @dataclass(frozen=True)

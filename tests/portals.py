@@ -18,16 +18,13 @@ from pipelines.portal.app import build
 from pipelines.portal.gate import AccessLog, Gate, Trust, trust_for
 from pipelines.settings import Home
 from pipelines.shards import read_copy_path
-from tests.desks import ACCESS
+from tests.desks import ACCESS, ANN
 from tests.homes import Installation, csv, make_home
 from tests.processes import rollforward
 
 FORMER_COPY = "former.duckdb"
 LOCAL, PROXIED = "http://127.0.0.1:3001", "https://credits.acme.example"
 PROXY, HEADER = "10.0.0.5", "X-Forwarded-Email"
-VERA, ANN, OLGA, BO, EVE = (
-    "vera@acme.example", "ann@acme.example", "olga@acme.example", "bo@acme.example", "eve@elsewhere.example",
-)  # fmt: skip
 MERCHANTS = """
 [merchants.acme]
 name = "Acme <Farm> & Co"

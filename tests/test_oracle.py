@@ -69,10 +69,6 @@ def movements_of(entries: list[Row], **policy: Any) -> list[Row]:
     return replay(entries, farm(**policy))[0]
 
 
-def findings_of(entries: list[Row], **policy: Any) -> list[Row]:
-    return replay(entries, farm(**policy))[1]
-
-
 NO_FINDINGS = "finding  entry_id  credit_id  amount  unmoved"
 
 

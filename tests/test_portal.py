@@ -25,9 +25,10 @@ from pipelines.portal.masking import mask_text
 from pipelines.settings import SettingsError
 from pipelines.shards import read_copy_path
 from tests import portals
+from tests.desks import ANN, BO, EVE, OLGA, VERA
 from tests.homes import Installation, make_home
 from tests.ledgers import instant, replayed
-from tests.portals import ANN, BO, EVE, FORMULA, HEADER, OLGA, PATH, QUOTES, SCRIPT, VERA, Page, Portal, portal
+from tests.portals import FORMULA, HEADER, PATH, QUOTES, SCRIPT, Page, Portal, portal
 from tests.processes import rollforward
 from tests.tables import rows
 

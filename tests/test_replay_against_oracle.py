@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import shards
-from pipelines.settings import BalanceType, Merchant
 from tests import oracle
-from tests.ledgers import Ledger, insert, open_ledger
+from tests.ledgers import Ledger, as_merchant, insert, open_ledger
 from tests.oracle import Policy
 from tests.random_ledgers import Entry, ledgers
 
@@ -106,23 +105,6 @@ def replay_in_turn(arrivals: Arrivals, policies: Mapping[str, Policy]) -> tuple[
 def _ledger() -> Ledger:
     """One ledger in memory for all examples: opening one takes longer than replaying one."""
     return open_ledger()
-
-
-def as_merchant(policy: Policy) -> Merchant:
-    """The oracle's policy as merchants.toml would say it."""
-    return Merchant(
-        id=policy.merchant_id,
-        name=policy.merchant_id,
-        timezone=policy.timezone,
-        currency=policy.currency,
-        draw_order=policy.draw_order,
-        refund_grace_days=policy.refund_grace_days,
-        balance_types={
-            name: BalanceType(unit=unit, decimals=decimals)
-            for name, (unit, decimals) in policy.balance_types.items()
-            if name != "default"
-        },
-    )
 
 
 def assert_replayed(actual: tuple[Iterable[Row], Iterable[Row]], expected: tuple[list[Any], list[Any]]) -> None:

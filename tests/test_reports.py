@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from pipelines import periods, reports, shards
 from pipelines.periods import Period, PeriodError
 from pipelines.promises import BrokenPromiseError
-from pipelines.settings import BalanceType, Merchant
+from pipelines.settings import Merchant
 from tests import oracle, random_ledgers
-from tests.ledgers import Ledger, insert, merchant, open_ledger
+from tests.ledgers import Ledger, as_merchant, insert, merchant, open_ledger
 from tests.oracle import Policy
 from tests.reported import NOW, build, dates, ledger_of, month, report
 from tests.tables import assert_rows
@@ -1275,21 +1275,6 @@ def reopened(entries: list[random_ledgers.Entry], policies: Mapping[str, Policy]
         insert(connection, entries)
     ledger.replay()
     return ledger
-
-
-def as_merchant(policy: Policy) -> Merchant:
-    return merchant(
-        policy.merchant_id,
-        timezone=policy.timezone,
-        currency=policy.currency,
-        draw_order=policy.draw_order,
-        refund_grace_days=policy.refund_grace_days,
-        balance_types={
-            name: BalanceType(unit=unit, decimals=decimals)
-            for name, (unit, decimals) in policy.balance_types.items()
-            if name != "default"
-        },
-    )
 
 
 def chain_of(asked: Asked, ledger: Ledger, merchant_id: str, movements: Sequence[Mapping[str, Any]]) -> list[Period]:

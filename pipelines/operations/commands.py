@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.terminal import (
+    Files,
     Output,
     everywhere,
     exports,
@@ -227,17 +228,10 @@ def adjust_batch_process(home: "Home", output: Output, **request: Any) -> None:
 @click.option("--actor", help="Only what this email asked for.")
 @exports
 @everywhere
-def operations(
-    home: "Home",
-    output: Output,
-    merchants: tuple[str, ...],
-    csv_file: Path | None,
-    xlsx_file: Path | None,
-    **filters: str | None,
-) -> None:
+def operations(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: str | None) -> None:
     """What was asked for, by whom, and what became of it; refused requests too."""
     rows = listing(home, output, "operations", merchants, filters)
-    show_rows(home, output, rows, table, csv_file, xlsx_file)
+    show_rows(home, output, rows, table, files)
 
 
 def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -> None:

@@ -25,7 +25,6 @@ from pipelines.operations.requests import RefusedError, Who, asked
 from pipelines.settings import Home, Merchant
 from pipelines.shards import Say, Shard
 from schemas import ledger
-from schemas.table import duckdb_columns
 
 _NOBODY = "access.toml names nobody who may do this"
 RECIPIENT_KEYS = ("member_id", "student_id", "enrollment_id", "credit_id")
@@ -227,10 +226,7 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     )
     connection = desk.shard.connection
     with promises.transaction(connection):
-        connection.execute(
-            f"insert into ledger.previews values ({', '.join('?' for _ in row)})",  # noqa: S608 - question marks
-            [row[name] for name in duckdb_columns(ledger.Previews)],
-        )
+        posting.insert(connection, "ledger.previews", ledger.Previews, row)
         connection.from_arrow(kept.to_arrow()).insert_into("ledger.preview_recipients")
     folder = desk.home.previews / desk.merchant.id
     make_folder(folder)

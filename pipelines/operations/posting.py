@@ -6,8 +6,10 @@ operation that was killed has happened or it has not, and a rebuild posts the sa
 
 import hashlib
 import io
+from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from pipelines import models, promises
@@ -15,7 +17,7 @@ from pipelines.journal import Event, make_folder, write_whole
 from pipelines.settings import Home
 from pipelines.shards import LedgerUnavailableError, Shard
 from schemas import ledger
-from schemas.table import MONEY_PRECISION, MONEY_SCALE, duckdb_columns
+from schemas.table import MONEY_PRECISION, MONEY_SCALE, Table, duckdb_columns
 
 _INSTANT = pl.Datetime("us", "UTC")
 _MONEY = pl.Decimal(MONEY_PRECISION, MONEY_SCALE)
@@ -75,12 +77,17 @@ def apply(shard: Shard, event: Event) -> None:
         if content["batch"]:
             _record_batch(shard, event)
         told = {**content, "event": event.number, "merchant_id": event.merchant_id, "finished_at": event.recorded_at}
-        columns = list(duckdb_columns(ledger.Operations))
-        sql.execute(
-            f"insert into ledger.operations values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
-            [told[name] for name in columns],
-        )
+        insert(sql, "ledger.operations", ledger.Operations, told)
     sql.execute("drop table if exists staging.posted")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, name: str, promise: type[Table], row: Mapping[str, Any]) -> None:
+    """Put one row into the table `name`: of `row`, the columns that it has."""
+    columns = duckdb_columns(promise)
+    connection.execute(
+        f"insert into {name} values ({', '.join('?' for _ in columns)})",  # noqa: S608 - names of ours, question marks
+        [row[column] for column in columns],
+    )
 
 
 def _post(shard: Shard, event: Event) -> None:
@@ -124,11 +131,7 @@ def _record_batch(shard: Shard, event: Event) -> None:
         "file_event": event.number,
         "event": event.number,
     }
-    columns = list(duckdb_columns(ledger.Batches))
-    shard.connection.execute(
-        f"insert into ledger.batches values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
-        [row[name] for name in columns],
-    )
+    insert(shard.connection, "ledger.batches", ledger.Batches, row)
     promises.validate(
         shard.connection,
         ledger.Batches,

@@ -3,7 +3,6 @@
 What the values mean, and whether they can be done, is the operation's business.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -13,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from pipelines.operations.requests import RefusedError, Who
-from pipelines.settings import why_not_toml
+from pipelines.settings import SettingsError, read_toml
 
 # Those of whom an operation is for and by are options of the command.
 _OPTIONS = Who.model_fields.keys() - {"approved_by"}
@@ -36,12 +35,11 @@ def read_request(path: Path, request: type[Who], *, merchant: str, actor: str, a
     Raises RefusedError, naming the file, the key and its value.
     """
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, OSError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
-        raise RefusedError(f"{path} cannot be read: {why}.") from None
-    except (ValueError, RecursionError) as problem:
-        raise RefusedError(f"{path} cannot be read as TOML: {why_not_toml(problem)}.") from None
+        told = read_toml(path)
+    except FileNotFoundError:
+        raise RefusedError(f"{path} does not exist.") from None
+    except SettingsError as problem:
+        raise RefusedError(str(problem)) from None
     known = {name: field for name, field in request.model_fields.items() if name not in _OPTIONS}
     _refuse_unknown_keys(path, told, known, "")
     for name, field in known.items():

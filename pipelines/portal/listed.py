@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pipelines import amounts, clock, periods
 from pipelines.access import Role
+from pipelines.datasets import DATASETS
 from pipelines.settings import Merchant
 from schemas.audits import SEVERITIES, STATUSES
 from schemas.ledger import ENTRY_TYPES
@@ -143,10 +144,7 @@ _BALANCE_TYPE = Filter("balance_type", "Balance type", "choice", "balance_type")
 _UNIT = Filter("unit", "Unit", "choice", "unit")
 _REASON = Filter("reason", "Reason", "choice", "reason")
 _CREDIT_TYPE = Filter("credit_type", "Credit type", "choice", "credit_type")
-_DATASET = Filter(
-    "dataset", "Dataset", "choice",
-    _same("entries", "members", "batches", "balances", "students", "enrollments", "charges"),
-)  # fmt: skip
+_DATASET = Filter("dataset", "Dataset", "choice", _same(*DATASETS))
 
 MEMBERS = Listing(
     slug="members",

@@ -22,5 +22,5 @@ where list_contains($merchants, merchant_id)
   and ($severity::varchar is null or severity = $severity)
   and ($member::varchar is null or member_id = $member)
   and ($batch::varchar is null or contains(batch_id, $batch))
-  and ($min_amount::varchar is null or amount_at_risk >= try_cast($min_amount as decimal(18, 4)))
+  and ($min_amount::varchar is null or amount_at_risk >= $min_amount::decimal(18, 4))
 order by merchant_id, period, position
