@@ -25,7 +25,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipelines import clock
-from pipelines.sample_audits import write_balances, write_batches
+from pipelines.sample_audits import cells_of, write_balances, write_batches
 from pipelines.sample_rosters import write_charges, write_enrollments, write_students
 from pipelines.settings import Home
 
@@ -1021,6 +1021,13 @@ class _Landing:
             self._files[path] = FILE_KINDS[kind](_unfinished(path), self._profile)
         return self._files[path]
 
+    def rows(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | None]]) -> int:
+        """A CSV of these rows, where there are any; how many there are."""
+        if rows:
+            frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
+            self.file(name, "csv").append(frame)
+        return len(rows)
+
     def paths(self) -> list[Path]:
         return sorted(self._files)
 
@@ -1224,7 +1231,7 @@ def _names() -> list[_Name]:
 
     return [
         _Name(first, last, f"{first_mail}.{last_mail}")
-        for firsts, lasts in _table(PEOPLE)
+        for firsts, lasts in cells_of(PEOPLE)
         for first, first_mail in spelled(firsts)
         for last, last_mail in spelled(lasts)
     ]
@@ -1245,12 +1252,6 @@ def _email(profile: _Profile, member: int) -> str:
 
 
 # ---- How the tables below are read ------------------------------------------------------------------------------
-
-
-def _table(text: str) -> list[list[str]]:
-    """Cells, set apart by `|`, of each line; an indented line goes on with the one before."""
-    lines = text.strip().replace("\n    ", " ").splitlines()
-    return [[cell.strip() for cell in line.split("|")] for line in lines]
 
 
 def _said(cell: str) -> dict[str, str]:
@@ -1275,13 +1276,13 @@ def _categories(text: str) -> list[_Category]:
             lifetimes_d=tuple(int(days) for days in lifetimes.split()),
             details=tuple(detail.strip() for detail in details.split(" / ")),
         )
-        for weight, balance_type, credit_type, reason, low, high, step, lifetimes, details in _table(text)
+        for weight, balance_type, credit_type, reason, low, high, step, lifetimes, details in cells_of(text)
     ]
 
 
 def _batches(text: str) -> list[_Batch]:
     batches = []
-    for at, recipients, amount, credit_type, reason, details, creator, more in _table(text):
+    for at, recipients, amount, credit_type, reason, details, creator, more in cells_of(text):
         said = _said(more)
         batches.append(
             _Batch(
@@ -1308,7 +1309,7 @@ def _stories(profile: _Profile) -> Iterator[list[dict[str, str]]]:
     """The rows of each story; blank lines are between stories. Ids get the merchant's code in front."""
     for story in filter(None, profile.stories.strip().split("\n\n")):
         rows = []
-        for entry_id, entry_type, at, member, amount, *more in _table(story):
+        for entry_id, entry_type, at, member, amount, *more in cells_of(story):
             row = {"entry_id": entry_id, "entry_type": entry_type, "at": at, "member": member, "amount": amount}
             row |= _said(";".join(more))
             for column in ("entry_id", "credit_id", "redemption_id", "transfer_id", "batch_id"):
@@ -1320,7 +1321,7 @@ def _stories(profile: _Profile) -> Iterator[list[dict[str, str]]]:
 
 def _bad_rows(text: str) -> list[_BadRow]:
     return [
-        _BadRow(month, like, _said(values), is_ragged=bool(ragged)) for month, like, values, *ragged in _table(text)
+        _BadRow(month, like, _said(values), is_ragged=bool(ragged)) for month, like, values, *ragged in cells_of(text)
     ]
 
 

@@ -3,10 +3,7 @@
 Like `pipelines.sample` it knows the formats, as a source would, and nothing of the ledger.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import polars as pl
 
 if TYPE_CHECKING:
     from pipelines.sample import _Batch, _Landing, _World
@@ -55,14 +52,11 @@ def write_batches(world: "_World", landing: "_Landing") -> int:
     """A file of all batches that were issued in the window, as whoever issues them keeps it."""
     profile = world.profile
     rows = [_batch(world, batch) for batch in world.batches if batch.batch_id]
-    for merchant_id, batch_id, at, issuer, *said in _table(STORIES):
+    for merchant_id, batch_id, at, issuer, *said in cells_of(STORIES):
         if merchant_id == profile.merchant_id and at[:7] in world.window.names:
             name, email = profile.staff[int(issuer)]
             rows.append((f"{profile.code}-{batch_id}", at, name, email, *said))
-    if rows:
-        frame = pl.DataFrame(rows, schema=dict.fromkeys(BATCH_COLUMNS, pl.String), orient="row")
-        landing.file("batches", "csv").append(frame.sort("issued_at", "batch_id"))
-    return len(rows)
+    return landing.rows("batches", BATCH_COLUMNS, sorted(rows, key=lambda row: (row[1] or "", row[0] or "")))
 
 
 def _batch(world: "_World", batch: "_Batch") -> tuple[str | None, ...]:
@@ -94,15 +88,13 @@ def write_balances(world: "_World", landing: "_Landing") -> int:
     told = {row["member"] for row in world.stories}
     rows = [
         (f"{profile.code}-m-{int(member):06d}", balance_type or None, day, balance)
-        for merchant_id, member, balance_type, day, balance in _table(BALANCES)
+        for merchant_id, member, balance_type, day, balance in cells_of(BALANCES)
         if merchant_id == profile.merchant_id and member in told
     ]
-    if rows:
-        frame = pl.DataFrame(rows, schema=dict.fromkeys(BALANCE_COLUMNS, pl.String), orient="row")
-        landing.file("balances", "csv").append(frame)
-    return len(rows)
+    return landing.rows("balances", BALANCE_COLUMNS, rows)
 
 
-def _table(text: str) -> Sequence[list[str]]:
+def cells_of(text: str) -> list[list[str]]:
+    """Cells, set apart by `|`, of each line; an indented line goes on with the one before."""
     lines = text.strip().replace("\n    ", " ").splitlines()
     return [[cell.strip() for cell in line.split("|")] for line in lines]

@@ -3,10 +3,7 @@
 What mass credits ask for. By the member's number alone, so that the same families qualify on every machine.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import polars as pl
 
 if TYPE_CHECKING:
     from pipelines.sample import _Landing, _World
@@ -29,7 +26,7 @@ def write_students(world: "_World", landing: "_Landing") -> int:
         (f"hg-s-{number}", family, FIRST_NAMES[number % 6], "team" if number % 7 == 0 else None)
         for number, family in _children(world)
     ]
-    return _write(landing, "students", ("student_id", "member_id", "first_name", "keywords"), rows)
+    return landing.rows("students", ("student_id", "member_id", "first_name", "keywords"), rows)
 
 
 def write_enrollments(world: "_World", landing: "_Landing") -> int:
@@ -41,8 +38,8 @@ def write_enrollments(world: "_World", landing: "_Landing") -> int:
             status = "ended" if number % 9 == 0 else "active"
             student = f"hg-s-{number}"
             rows.append((f"{student}-{place + 1}", student, "class", name, program, "Harbor", days, keywords, status))
-    columns = (*("enrollment_id", "student_id", "kind", "name", "program", "location", "days", "keywords", "status"),)
-    return _write(landing, "enrollments", columns, rows)
+    columns = ("enrollment_id", "student_id", "kind", "name", "program", "location", "days", "keywords", "status")
+    return landing.rows("enrollments", columns, rows)
 
 
 def write_charges(world: "_World", landing: "_Landing") -> int:
@@ -52,7 +49,7 @@ def write_charges(world: "_World", landing: "_Landing") -> int:
         for number, family in enumerate(_families(world), start=1)
     ]
     columns = ("charge_id", "member_id", "category", "amount", "outstanding", "charged_on")
-    return _write(landing, "charges", columns, rows)
+    return landing.rows("charges", columns, rows)
 
 
 def _families(world: "_World") -> list[str]:
@@ -65,10 +62,3 @@ def _children(world: "_World") -> list[tuple[int, str]]:
     """Each child's number, from 1, and its family."""
     families = [family for number, family in enumerate(_families(world)) for _ in range(2 if number % 3 == 0 else 1)]
     return list(enumerate(families, start=1))
-
-
-def _write(landing: "_Landing", name: str, columns: tuple[str, ...], rows: Sequence[tuple[str | None, ...]]) -> int:
-    if rows:
-        frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
-        landing.file(name, "csv").append(frame)
-    return len(rows)
