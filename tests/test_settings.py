@@ -1,5 +1,6 @@
 """merchants.toml: what it may say, and that each mistake names the file, the merchant and the key."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def home(tmp_path: Path) -> Home:
 def read(home: Home, text: str) -> dict[str, Merchant]:
     home.merchants_file.write_text(text, encoding="utf-8")
     return read_merchants(home)
+
+
+def test_the_operating_guide_has_every_key_of_a_merchant() -> None:
+    guide = (Path(__file__).parents[1] / "docs/operating.md").read_text(encoding="utf-8")
+    keys = guide.partition("## merchants.toml")[2].partition("\n## ")[0]
+    firsts = [line.split("|")[1] for line in keys.splitlines() if line.startswith("| `")]
+    assert {key for cell in firsts for key in re.findall(r"`(\w+)`", cell)} == Merchant.model_fields.keys() - {"id"}
 
 
 def refusal(home: Home, text: str) -> str:
