@@ -1,9 +1,10 @@
 """The jobs: what is run together, by whom, with which choices."""
 
 from datetime import date
+from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from assets.workbook import shown
 from pipelines import ingest as ingesting
@@ -94,21 +95,15 @@ def _contents(session: Session, shard: Shard) -> list[Contents]:
         shard.connection.execute("rollback")
 
 
-# What the launchpad opens with: every field, as it is when it is left alone.
+def _left_alone(form: type[BaseModel]) -> dict[str, Any]:
+    """Every field of a form, as it is when it is left alone."""
+    return {name: field.get_default(call_default_factory=True) for name, field in form.model_fields.items()}
+
+
+# What the launchpad opens with.
 DEFAULTS = {
-    "resources": {
-        "rollforward": {
-            "config": {
-                "home": "",
-                "merchants": [],
-                "as_of": "",
-                "wait_seconds": 600.0,
-                "retry_rejected": False,
-                "restate": False,
-            }
-        }
-    },
-    "ops": {"report_free_dates": {"config": {"start": "", "end": ""}}},
+    "resources": {"rollforward": {"config": _left_alone(Rollforward)}},
+    "ops": {"report_free_dates": {"config": _left_alone(FreeDates)}},
 }
 
 

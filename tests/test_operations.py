@@ -15,6 +15,7 @@ from pipelines.operations import engine, posting
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.requests import RefusedError
 from pipelines.rebuild import rebuild
+from pipelines.shards import LedgerUnavailableError
 from tests.desks import ANN, BO, OLGA, Office, make_office
 
 
@@ -472,3 +473,13 @@ def test_a_rebuild_posts_the_same_operations(sale: Office) -> None:
     (rebuilt,) = rebuild(sale.installation.home, wait_s=0, say=sale.installation.said.append)
     assert (rebuilt.differences, rebuilt.compared) == ((), True)
     assert len(Journal(sale.installation.home).numbers("acme")) == 5
+
+
+def test_a_rebuild_that_lacks_an_operations_entries_says_whose_they_were(office: Office) -> None:
+    home = office.installation.home
+    done = adjust(office, "5")
+    (event,) = [event for event in Journal(home).missing("acme", ()) if event.kind == "operation"]
+    (home.archive / event.content["sha256"]).unlink()
+    whose = f"is missing: it held the entries of operation {done.operation_id}"
+    with pytest.raises(LedgerUnavailableError, match=whose):
+        rebuild(home, wait_s=0, say=office.installation.said.append)

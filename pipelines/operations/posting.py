@@ -15,7 +15,7 @@ import polars as pl
 from pipelines import models, promises
 from pipelines.journal import Event, make_folder, write_whole
 from pipelines.settings import Home
-from pipelines.shards import LedgerUnavailableError, Shard
+from pipelines.shards import Shard
 from schemas import ledger
 from schemas.table import MONEY_PRECISION, MONEY_SCALE, Table, duckdb_columns
 
@@ -58,19 +58,11 @@ def archive(home: Home, entries: pl.DataFrame) -> str:
 
 
 def apply(shard: Shard, event: Event) -> None:
-    """Do to the ledger what the operation's event says.
-
-    Raises LedgerUnavailableError where the archive lacks its entries, and BrokenPromiseError.
-    """
+    """Do to the ledger what the operation's event says; its entries are in the archive. Raises BrokenPromiseError."""
     content, sql = event.content, shard.connection
     if content["sha256"]:
-        path = shard.home.archive / content["sha256"]
-        if not path.is_file():
-            raise LedgerUnavailableError(
-                f"{path} is missing: it held the entries of operation {content['operation_id']}, event {event.number}"
-                f" of {event.merchant_id}. Put it back from a backup."
-            )
-        sql.execute("create or replace table staging.posted as select * from read_parquet($path)", {"path": str(path)})
+        path = str(shard.home.archive / content["sha256"])
+        sql.execute("create or replace table staging.posted as select * from read_parquet($path)", {"path": path})
     with promises.transaction(sql):
         if content["sha256"]:
             _post(shard, event)
