@@ -9,7 +9,7 @@ from pipelines import amounts, clock
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
-from pipelines.operations.single import positive_amount, said
+from pipelines.operations.values import positive_amount, said
 
 _MONEY = POSTED["amount"]
 # Ties a credit that raised another one to it, and tells an accountant so.

@@ -11,9 +11,8 @@ import polars as pl
 
 from pipelines import clock
 from pipelines.operations.engine import Desk, Plan, sum_of, unknown
-from pipelines.operations.posting import POSTED
-from pipelines.operations.requests import RefusedError
-from pipelines.operations.single import NEW_PRIORITY, unit_of
+from pipelines.operations.posting import NEW_PRIORITY, POSTED
+from pipelines.operations.values import needed, unit_of
 from pipelines.settings import DEFAULT_BALANCE_TYPE
 from schemas import ledger
 from schemas.table import duckdb_columns
@@ -113,13 +112,6 @@ def batch_plan(
             "location": batch.location,
         },
     )
-
-
-def needed(field: str, value: str) -> str:
-    """Text that must be there."""
-    if not value.strip():
-        raise RefusedError(f"{field} is missing.")
-    return value.strip()
 
 
 def _day(desk: Desk, text: str) -> date:

@@ -15,7 +15,7 @@ from pipelines.operations.engine import Desk, Operation, Plan, unknown
 from pipelines.operations.issuing import Batch, batch_of, batch_plan
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import Amount, RefusedError, Who
-from pipelines.operations.single import end_of_expiry, positive_amount, unit_of
+from pipelines.operations.values import end_of_expiry, positive_amount, unit_of
 from pipelines.settings import DEFAULT_BALANCE_TYPE
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

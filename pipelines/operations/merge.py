@@ -5,7 +5,7 @@ import polars as pl
 from pipelines import amounts
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.requests import MergeBalanceTypes, RefusedError
-from pipelines.operations.single import said, signed_amount, unit_of
+from pipelines.operations.values import said, signed_amount, unit_of
 
 COPIED = "Copy"
 

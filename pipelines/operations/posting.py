@@ -21,6 +21,8 @@ from schemas.table import MONEY_PRECISION, MONEY_SCALE, Table, duckdb_columns
 
 _INSTANT = pl.Datetime("us", "UTC")
 _MONEY = pl.Decimal(MONEY_PRECISION, MONEY_SCALE)
+# Of credits that are issued here, and of what is taken: as ingest has it where a source says nothing.
+NEW_PRIORITY = 50
 # What a plan says of each entry it posts; what it leaves out is blank. Without occurred_at an entry occurs when the
 # operation is recorded.
 POSTED: dict[str, Any] = {

@@ -1,29 +1,24 @@
 """Operations on one member's account: adjust, modify, add and remove a balance (seeds 002 and 003)."""
 
-import re
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
-from pipelines import clock
 from pipelines.operations.engine import Desk, Operation, Plan, unknown
-from pipelines.operations.posting import POSTED
+from pipelines.operations.posting import NEW_PRIORITY, POSTED
 from pipelines.operations.requests import (
     OTHER_REASON,
     AddBalance,
     AdjustCredit,
-    Amount,
     ModifyBalance,
     RefusedError,
     RemoveBalance,
 )
-from schemas.table import MONEY_PRECISION, MONEY_SCALE
+from pipelines.operations.values import end_of_expiry, positive_amount, said, signed_amount, unit_of
 
 CREDIT_TYPE = "Adjustment"
-NEW_PRIORITY = 50
-_AMOUNT = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
 
 
 def adjust_plan(desk: Desk, request: AdjustCredit) -> Plan:
@@ -56,12 +51,11 @@ def add_plan(desk: Desk, request: AddBalance) -> Plan:
     amount = positive_amount(desk, "amount", request.amount, request.balance_type)
     _known_member(desk, request.member)
     if (account := _account(desk, request.member, request.balance_type)) is not None:
-        _, unit = account
+        there_is = desk.told(*account)
         raise unknown(
             "balance_type",
             request.balance_type,
-            f"is no new one for member {request.member}, who has"
-            f" {desk.told(_available(desk, request.member, request.balance_type), unit)} in it. Use modify-balance.",
+            f"is no new one for member {request.member}, who has {there_is} in it. Use modify-balance.",
         )
     return _issue(
         desk, request.member, request.balance_type, amount,
@@ -86,53 +80,6 @@ OPERATIONS = (
     Operation("add-balance", AddBalance, "administrator", add_plan),
     Operation("remove-balance", RemoveBalance, "owner", remove_plan),
 )
-
-
-def unit_of(desk: Desk, balance_type: str, field: str = "balance_type") -> tuple[str, int]:
-    """The unit and decimals of a balance type. Raises RefusedError for one that is not declared."""
-    units = desk.merchant.units
-    if balance_type not in units:
-        raise unknown(field, balance_type, f"is not declared in merchants.toml; there are {', '.join(units)}.")
-    return units[balance_type]
-
-
-def signed_amount(desk: Desk, field: str, value: Amount, balance_type: str) -> Decimal:
-    """A request's amount as an exact decimal, not 0. Raises RefusedError, naming field and value."""
-    unit, decimals = unit_of(desk, balance_type)
-    text = value.strip() if isinstance(value, str) else str(value)
-    if desk.merchant.decimal_comma:
-        text = text.replace(",", ".")
-    found = _AMOUNT.fullmatch(text)
-    if isinstance(value, bool) or not found:
-        raise unknown(field, value, "is not an amount; write it like 12.50.")
-    if len(found[2].lstrip("0")) > MONEY_PRECISION - MONEY_SCALE:
-        raise unknown(field, value, "has more than 14 digits before the decimal point.")
-    if len((found[3] or "").rstrip("0")) > decimals:
-        raise unknown(field, value, f"has too many decimals; {unit} has {decimals}.")
-    amount = Decimal(text)
-    if not amount:
-        raise unknown(field, value, "is nothing.")
-    return amount
-
-
-def positive_amount(desk: Desk, field: str, value: Amount, balance_type: str) -> Decimal:
-    """The same, without sign."""
-    amount = signed_amount(desk, field, value, balance_type)
-    if amount < 0:
-        raise unknown(field, value, "has a minus sign; this operation says itself which way it counts.")
-    return amount
-
-
-def said(field: str, value: str) -> str:
-    """Text that must be there."""
-    if not value.strip():
-        raise RefusedError(f"{field} is missing: an operation says why it was done.")
-    return value.strip()
-
-
-def end_of_expiry(desk: Desk, day: date, in_days: int) -> datetime | None:
-    """23:59:59 of the local day so many days after `day`; None for 0 days, which is never."""
-    return clock.end_of_day(day + timedelta(days=in_days), desk.merchant.timezone) if in_days else None
 
 
 def _reason(desk: Desk, request: AdjustCredit) -> str:
