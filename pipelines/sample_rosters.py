@@ -5,8 +5,10 @@ What mass credits ask for. By the member's number alone, so that the same famili
 
 from typing import TYPE_CHECKING
 
+from pipelines.sample_files import Landing
+
 if TYPE_CHECKING:
-    from pipelines.sample import _Landing, _World
+    from pipelines.sample import _World
 
 GYM = "harbor-gym"
 MOST_FAMILIES = 120
@@ -20,7 +22,7 @@ CLASSES = (
 FIRST_NAMES = ("Noa", "Kofi", "Mei", "Luca", "Sara", "Emil")
 
 
-def write_students(world: "_World", landing: "_Landing") -> int:
+def write_students(world: "_World", landing: Landing) -> int:
     """A file of all students: a child of each family, two of every third."""
     rows = [
         (f"hg-s-{number}", family, FIRST_NAMES[number % 6], "team" if number % 7 == 0 else None)
@@ -29,7 +31,7 @@ def write_students(world: "_World", landing: "_Landing") -> int:
     return landing.rows("students", ("student_id", "member_id", "first_name", "keywords"), rows)
 
 
-def write_enrollments(world: "_World", landing: "_Landing") -> int:
+def write_enrollments(world: "_World", landing: Landing) -> int:
     """A file of all enrollments: one class each, two of every fourth; every ninth has ended."""
     rows = []
     for number, _ in _children(world):
@@ -42,7 +44,7 @@ def write_enrollments(world: "_World", landing: "_Landing") -> int:
     return landing.rows("enrollments", columns, rows)
 
 
-def write_charges(world: "_World", landing: "_Landing") -> int:
+def write_charges(world: "_World", landing: Landing) -> int:
     """A file of all charges of October: tuition, which every fifth family has not paid."""
     rows = [
         (f"hg-t-{number}", family, "Tuition", "85.00", "85.00" if number % 5 == 0 else "0.00", "2026-10-01")

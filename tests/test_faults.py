@@ -119,6 +119,7 @@ def test_a_disk_too_full_for_the_copy_for_readers_leaves_the_former_one_and_the_
         listed = rollforward(home, "--json", "balances", "--member", "bo")
         assert "its last run did not end well: this is how it was at" in listed.stderr
         assert [row["balance"] for row in json.loads(listed.stdout)] == ["-0.50"]
+        assert "this is how it was at" in rollforward(home, "batches").stderr
         make_room(disk)
         rollforward(home, "ingest")
         listed = rollforward(home, "--json", "balances", "--member", "bo")
