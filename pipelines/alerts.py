@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from pipelines.journal import make_folder, write_whole
 from pipelines.publish import Publication
 from pipelines.settings import Home
+from pipelines.shards import Say
 
 URL_VARIABLE = "ROLLFORWARD_ALERT_URL"
 # A webhook that has not answered by then is given up: the run has better to do.
 PATIENCE_S = 10.0
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pipelines.settings import MERCHANT_ID, Home, Merchant
 
 # At 13:00 UTC on the 1st the month has ended in every timezone, and the schedule reports it. An hour later it is due.
 ENDED_EVERYWHERE, SCHEDULE_HAS_HAD = timedelta(hours=13), timedelta(hours=1)
+FRESHNESS_CHECK = "months_are_published"
 
 
 def month_just_ended(now: datetime) -> date:
@@ -76,9 +77,6 @@ def ranges(missing: Mapping[date, Sequence[str]]) -> list[tuple[date, date, Sequ
         else:
             found.append((month, month, merchants))
     return found
-
-
-FRESHNESS_CHECK = "months_are_published"
 
 
 def freshness(missing: Mapping[date, Sequence[str]]) -> dict[str, Any]:

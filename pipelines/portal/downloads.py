@@ -4,6 +4,7 @@ A workbook is served as it was published, or not at all; viewers get its masked 
 """
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,6 @@ _WRITERS: Mapping[str, tuple[Callable[[pl.DataFrame, Path], None], str]] = {
     "csv": (listings.write_csv, "text/csv; charset=utf-8"),
     "xlsx": (listings.write_xlsx, XLSX),
 }
-_CHUNK_BYTES = 2**20
 # What an entry of a zip is dated by, as the workbook's own parts are.
 _DATED = (1980, 1, 1, 0, 0, 0)
 
@@ -54,13 +54,11 @@ class Workbook:
                 f"{self.name} is not in the reports folder any more. Run the report of its period again: it is"
                 " written as it was."
             )
-        digest = hashlib.sha256()
         with file.open("rb") as opened:
-            while chunk := opened.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        if digest.hexdigest() != self.sha256:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        if sha256 != self.sha256:
             raise GoneError(
-                f"{self.name} is not the file that was published (its SHA-256 is {digest.hexdigest()}, published was"
+                f"{self.name} is not the file that was published (its SHA-256 is {sha256}, published was"
                 f" {self.sha256}), so it is not given out. Run the report of its period again: it is written as it was."
             )
         return file
@@ -100,10 +98,10 @@ def month(home: Home, name: str, workbooks: Iterable[Workbook], *, masked: Calla
                         with tempfile.TemporaryFile() as edition:
                             mask(file, edition)
                             edition.seek(0)
-                            _copy(edition, part)
+                            shutil.copyfileobj(edition, part)
                     else:
                         with file.open("rb") as opened:
-                            _copy(opened, part)
+                            shutil.copyfileobj(opened, part)
         return answer("application/zip", name)
 
 
@@ -144,8 +142,3 @@ class _Passing(FileResponse):
             await super().__call__(*asgi)
         finally:
             self._passing.unlink(missing_ok=True)
-
-
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while chunk := source.read(_CHUNK_BYTES):
-        target.write(chunk)

@@ -1,6 +1,6 @@
 """Serving the portal: `rollforward portal`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
@@ -8,6 +8,7 @@ import uvicorn
 from pipelines.portal.app import build
 from pipelines.portal.gate import AccessLog, trust_for
 from pipelines.settings import Home, read_merchants
+from pipelines.shards import Say
 
 ACCESS_LOG = "portal-access.jsonl"
 
@@ -21,7 +22,7 @@ def serve(
     trusted_proxies: Sequence[str],
     access_log: Path | None,
     dagster_url: str,
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Serve the pages until stopped.
 
