@@ -4,9 +4,7 @@ select
   member.email,
   nullif(concat_ws(' ', member.first_name, member.last_name), '') as name,
   coalesce(member.is_employee, false) as employee,
-  member.keywords,
   member.location,
-  member.updated_at,
   member.source_file,
   member.source_row
 from (

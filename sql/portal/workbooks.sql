@@ -34,7 +34,6 @@ select
   published.run_id,
   published.software_version,
   published.recorded_at,
-  published.newest_recorded_at,
   published.version = max(published.version) over (partition by published.period) as is_newest,
   coalesce(flags.errors, 0) as errors,
   coalesce(flags.warnings, 0) as warnings,
