@@ -24,7 +24,6 @@ from pipelines.workbook import Contents
 Totals = dict[str, dict[str, str]]
 # What stands in About, or in no sheet but only in what others are summed from.
 _NOT_COMPARED = ("reports.provenance", "reports.flows", "audits.not_assessable")
-_HASHED_BYTES = 2**20
 
 
 class PublishError(Exception):
@@ -201,8 +200,5 @@ def _changes(before: Totals, after: Totals) -> tuple[str, ...]:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_HASHED_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

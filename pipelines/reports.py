@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import anomalies, models, promises
+from pipelines import amounts, anomalies, models, promises
 from schemas import audits, reports
-from schemas.table import MONEY_SCALE, Table, create_statement
+from schemas.table import Table, create_statement
 
 PREVIEW_ROWS = 10
 # The layers whose tables hold rows of periods, and the schemas of each.
@@ -146,11 +146,9 @@ def _hold_ties(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 
 def _shown(row: Mapping[str, Any], column: str) -> str:
-    """The amount with its unit's decimals, and more where it has more than it may; a difference without its sign."""
+    """The amount with its unit; a difference without its sign."""
     amount = abs(row[column]) if column == "difference" else row[column]
-    whole, _, places = f"{amount:,.{MONEY_SCALE}f}".partition(".")
-    places = places[: row["decimals"]] + places[row["decimals"] :].rstrip("0")
-    return f"{whole}{'.' if places else ''}{places} {row['unit']}"
+    return f"{amounts.shown(amount, row['decimals'])} {row['unit']}"
 
 
 def _rows_of(name: str) -> str:

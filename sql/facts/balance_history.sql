@@ -1,7 +1,8 @@
 -- Every movement of each account until now, with the running balance: one row per movement.
 --
 -- The window is over whole accounts, so that a filter by merchant, member or balance type is one of the movements that
--- it sums; and what belongs to a movement is its member's too, so that the same filter narrows down the joins.
+-- it sums; and what belongs to a movement is its member's too, so that the same filter narrows down the joins. A view is
+-- read where there are no macros of ours: names and e-mails are put together here as name_and_email does it.
 with moved as (
   select
     *,
