@@ -7,7 +7,7 @@ with found as materialized (
 ),
 
 -- Every row of the sheets, by what it is about; in the order of the sheets.
-shown as (
+rows_of_sheets as (
   select merchant_id, period, 1 as sheet_number, 'Credits Created' as sheet, 'created' as kind, credit_id as id, position
   from reports.credits_created
   union all
@@ -20,7 +20,10 @@ shown as (
   select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, position
   from reports.credit_expirations
   union all
-  select merchant_id, period, 5, 'Extant Credits', unnest(['extant', 'member']), unnest([credit_id, user_id]), position
+  select merchant_id, period, 5, 'Extant Credits', 'extant', credit_id, position
+  from reports.extant_credits
+  union all
+  select merchant_id, period, 5, 'Extant Credits', 'member', user_id, position
   from reports.extant_credits
   union all
   select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, position
@@ -28,6 +31,11 @@ shown as (
   union all
   select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, position
   from audits.credits_batches
+),
+
+-- Not of months that are none of this run's.
+shown as (
+  from rows_of_sheets semi join settings.periods using (merchant_id, period)
 ),
 
 -- What each flag's evidence is about, the best first.
