@@ -6,11 +6,9 @@ it before any of it is kept. What the rules are is not here.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -18,8 +16,6 @@ import pyarrow as pa
 
 from pipelines import models, promises
 from schemas import facts
-
-Worked = TypeVar("Worked")
 
 # Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
 # at once. It bounds the memory used, however many there are.
@@ -271,8 +267,8 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
         assert highest is not None
         places = chunks.places(*highest)
-        work = partial(chunks.replay, members=members, where=places, policies=policies)
-        for replayed in _one_ahead(work, _in_chunks(connection, some)):
+        for chunk in _in_chunks(connection, some):
+            replayed = chunks.replay(chunk, members, places, policies)
             promises.check(facts.Movements, replayed.movements, "facts.movements")
             _append(connection, "facts.movements", replayed.movements)
             if is_few:
@@ -298,18 +294,6 @@ def _in_chunks(connection: duckdb.DuckDBPyConnection, members: pl.DataFrame) -> 
             " order by member, balance_type, occurred_at, place, entry_id",
             [some["member"].min(), some["member"].max()],
         ).pl()
-
-
-def _one_ahead(work: Callable[[pl.DataFrame], Worked], chunks: Iterator[pl.DataFrame]) -> Iterator[Worked]:
-    """What becomes of each chunk, in order: the next is in work, on another thread, while one is being written."""
-    with ThreadPoolExecutor(1) as thread:
-        pending: Future[Worked] | None = None
-        for chunk in chunks:
-            before, pending = pending, thread.submit(work, chunk)
-            if before is not None:
-                yield before.result()
-        if pending is not None:
-            yield pending.result()
 
 
 def _insert_findings(connection: duckdb.DuckDBPyConnection) -> int:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,17 +29,30 @@ def peer_python() -> str:
     return str(python)
 
 
+# What becomes of a process counts the memory of whoever started it: so this starts it, which has next to none.
+_SMALL_PARENT = """
+import os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - started
+os.write(int(sys.argv[1]), f"{seconds} {usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}".encode())
+"""
+
+
 def timed(command: list[str]) -> Run:
     """Run a command to its end; its messages pass through, and a failure is ours."""
-    with tempfile.TemporaryFile() as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
+    told, tells = os.pipe()
+    with tempfile.TemporaryFile() as output, os.fdopen(told, "rb") as telling:
+        try:
+            parent = [sys.executable, "-I", "-S", "-c", _SMALL_PARENT, str(tells)]
+            subprocess.run([*parent, *command], stdout=output, pass_fds=[tells], check=True)
+        finally:
+            os.close(tells)
+        seconds, peak, code = telling.read().decode().split()
         output.seek(0)
         text = output.read().decode()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, text)
+    if int(code):
+        raise subprocess.CalledProcessError(int(code), command, text)
     # Linux counts kilobytes, macOS bytes; children that the command itself waited for are not in it.
-    return Run(seconds, usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024), text)
+    return Run(float(seconds), int(peak) / (1024**2 if sys.platform == "darwin" else 1024), text)
