@@ -37,7 +37,6 @@ class Replayed:
     """What has become of a chunk."""
 
     accounts: int
-    entries: int
     movements: pl.DataFrame
     findings: pl.DataFrame
 
@@ -96,8 +95,7 @@ def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: 
         chunk.height + chunk.height // 2,
     )
     timezones = dict(policies.merchants.select("merchant_id", "timezone").iter_rows())
-    movements, findings = _movements(texts, moved, parts, timezones), _findings(texts, chunk, found)
-    return Replayed(begins.size, chunk.height, movements, findings)
+    return Replayed(begins.size, _movements(texts, moved, parts, timezones), _findings(texts, chunk, found))
 
 
 def _looked_up(where: Numbers, numbers: Numbers) -> Numbers:

@@ -632,12 +632,10 @@ def _record_publication(shard: Shard, event: Event) -> None:
         "merchant_id": event.merchant_id,
         "recorded_at": event.recorded_at,
     }
-    columns = list(duckdb_columns(Published))
+    # What an event of a former version does not say is blank.
+    row = dict.fromkeys(duckdb_columns(Published)) | told
     with promises.transaction(shard.connection):
-        shard.connection.execute(
-            f"insert into ledger.published values ({', '.join('?' for _ in columns)})",  # noqa: S608 - question marks
-            [told.get(name) for name in columns],
-        )
+        posting.insert(shard.connection, "ledger.published", Published, row)
 
 
 def _said(outcome: FileOutcome | None, say: Say) -> FileOutcome:

@@ -275,7 +275,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
             result.accounts += replayed.accounts
-            result.entries += replayed.entries
+            result.entries += chunk.height
             result.movements += replayed.movements.height
     result.members = members.height
 
