@@ -12,5 +12,4 @@ select
   source_row,
   $event::bigint as event
 from staging.balances
-where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
 order by source_row

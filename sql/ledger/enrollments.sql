@@ -21,7 +21,6 @@ with said as (
     $file_event::bigint as file_event,
     $event::bigint as event
   from staging.enrollments
-  where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
   union all by name
   select *
   from ledger.enrollments

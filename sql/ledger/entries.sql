@@ -31,4 +31,3 @@ select
   content_hash,
   $event::bigint as event
 from staging.entries
-where source_row not in (select source_row from staging.verdicts where verdict <> 'accepted')

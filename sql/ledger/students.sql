@@ -14,7 +14,6 @@ with said as (
     $file_event::bigint as file_event,
     $event::bigint as event
   from staging.students
-  where source_row in (select source_row from staging.verdicts where verdict = 'accepted')
   union all by name
   select *
   from ledger.students
