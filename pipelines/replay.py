@@ -21,6 +21,8 @@ from schemas import facts
 # at once. It bounds the memory used, however many there are.
 SLICE_ENTRIES = 2_500_000
 CHUNK_ENTRIES = 125_000
+# So many are looked up once and kept at hand; more are looked up each time.
+FEW_ENTRIES = 250_000
 BATCH_ROWS = 122_880  # a row group of DuckDB
 FIRST_ROWS = 3
 
@@ -304,21 +306,28 @@ def _insert_findings(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _update_daily_totals(connection: duckdb.DuckDBPyConnection) -> None:
-    """Add what the members come to now, take away what they came to before. Other members are not looked at."""
+    """Add what the members come to now, take away what they came to before, on the days where that differs.
+
+    Other members are not looked at, and of most days of these members nothing has changed.
+    """
+    summed = (
+        "select * exclude (amount, movements), sum(amount)::decimal(38, 4) as amount,"
+        " sum(movements)::bigint as movements"
+    )
+    now = models.load("facts.daily_totals").sql
     _create(
         connection,
         "changed_totals",
-        f"from ({models.load('facts.daily_totals').sql}) union all by name"  # noqa: S608 - names of ours
-        f" select * replace (-amount as amount, -movements as movements) from former_totals",
+        f"{summed} from (from ({now}) union all by name"  # noqa: S608 - names of ours
+        " select * replace (-amount as amount, -movements as movements) from former_totals)"
+        " group by all having sum(amount) <> 0 or sum(movements) <> 0",
     )
     on_changed_days = "(merchant_id, day) in (select merchant_id, day from changed_totals)"
     _create(
         connection,
         "new_totals",
-        f"select * exclude (amount, movements), sum(amount)::decimal(38, 4) as amount,"  # noqa: S608 - names of ours
-        f" sum(movements)::bigint as movements"
-        f" from (from changed_totals union all by name from facts.daily_totals where {on_changed_days})"
-        f" group by all having sum(movements) <> 0",
+        f"{summed} from (from changed_totals union all by name from facts.daily_totals where {on_changed_days})"
+        " group by all having sum(movements) <> 0",
     )
     connection.execute(f"delete from facts.daily_totals where {on_changed_days}")  # noqa: S608 - names of ours
     connection.execute("insert into facts.daily_totals by name from new_totals")
@@ -363,8 +372,8 @@ def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: st
 
 
 def _are_few(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether what the stale members have fits into memory, as a chunk does."""
-    row = connection.execute("select coalesce(sum(entries), 0) <= $1 from stale_members", [CHUNK_ENTRIES]).fetchone()
+    """Whether what the stale members have is kept at hand."""
+    row = connection.execute("select coalesce(sum(entries), 0) <= $1 from stale_members", [FEW_ENTRIES]).fetchone()
     assert row is not None
     return bool(row[0])
 
