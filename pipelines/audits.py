@@ -13,7 +13,7 @@ import polars as pl
 from pipelines import anomalies, batches
 from pipelines.periods import Period
 from pipelines.resources import Session
-from pipelines.tables import Check, asset_key, markdown_table
+from pipelines.tables import Check, asset_key, markdown_table, shown_rows
 from pipelines.workbook import Contents
 from schemas.audits import SEVERITIES
 
@@ -144,4 +144,4 @@ def _markdown(rows: pl.DataFrame, columns: Sequence[str], most: int) -> dg.Markd
     if rows.is_empty():
         return dg.MetadataValue.md("None.")
     more = f"\n\n… and {rows.height - most:,} more." if rows.height > most else ""
-    return dg.MetadataValue.md(markdown_table(columns, rows.select(columns).head(most).rows()) + more)
+    return dg.MetadataValue.md(markdown_table(columns, shown_rows(rows.head(most), columns)) + more)

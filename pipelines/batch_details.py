@@ -5,7 +5,7 @@ from pydantic import Field
 
 from pipelines import batches
 from pipelines.settings import find_home
-from pipelines.tables import asset_key, markdown_table
+from pipelines.tables import asset_key, markdown, markdown_table, shown_rows
 
 
 class Batch(dg.Config):
@@ -25,8 +25,10 @@ def view_batch(context: dg.OpExecutionContext, config: Batch) -> None:
         dg.AssetObservation(
             asset_key=asset_key("audits.batch_recipients"),
             metadata={
-                "batch": dg.MetadataValue.md(markdown_table(("what", "is"), list(batch.to_dicts()[0].items()))),
-                "recipients": dg.MetadataValue.md(markdown_table(recipients.columns, recipients.rows())),
+                "batch": dg.MetadataValue.md(
+                    markdown_table(("what", "is"), [*zip(batch.columns, *shown_rows(batch), strict=True)])
+                ),
+                "recipients": markdown(recipients),
                 "recipient_count": int(batch["recipient_count"][0]),
             },
         )

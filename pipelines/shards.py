@@ -26,7 +26,7 @@ from schemas.table import MONEY_PRECISION, MONEY_SCALE, create_statement
 
 Say = Callable[[str], None]
 
-_LEDGER_TABLES = {
+LEDGER_TABLES = {
     "ledger.entries": ledger.Entries,
     "ledger.members": ledger.Members,
     "ledger.students": ledger.Students,
@@ -180,7 +180,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str, Merch
     attach(connection, ":memory:", "staging")
     for schema in ("ledger", "facts", "reports", "audits"):
         connection.execute(f"create schema if not exists {schema}")
-    for table, promise in _LEDGER_TABLES.items():
+    for table, promise in LEDGER_TABLES.items():
         connection.execute(create_statement(table, promise))
     # A ledger of before this column was there gets it; months that it published then have no balances to compare.
     connection.execute("alter table ledger.published add column if not exists closing_balances varchar")

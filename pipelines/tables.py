@@ -14,13 +14,15 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from pipelines import models, periods, promises, reports
+from pipelines import amounts, models, periods, promises, reports
 from pipelines.partitions import MONTHS, ONE_RUN
 from pipelines.resources import Rollforward, Session, for_people, is_last
 from pipelines.shards import Shard
 from schemas.table import Table, duckdb_columns
 
 OWNERS = ["team:finance"]
+# Of amounts whose unit a preview does not know.
+DECIMALS = 2
 # Credits times months that a report table is built for at once.
 MOST_CREDITS = 10_000_000
 SCHEMA_CHECK, TIES_CHECK = "schema", "ties"
@@ -233,7 +235,16 @@ def head_of(connection: duckdb.DuckDBPyConnection, name: str, order: str = "rowi
 
 def markdown(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """The first rows as a table."""
-    return dg.MetadataValue.md(markdown_table(frame.columns, frame.rows()) if frame.height else "No rows.")
+    return dg.MetadataValue.md(markdown_table(frame.columns, shown_rows(frame)) if frame.height else "No rows.")
+
+
+def shown_rows(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[list[Any]]:
+    """The rows, amounts as people read them: with the decimals of their unit, where the frame says how many it has."""
+    decimals = frame["decimals"] if "decimals" in frame.columns else [DECIMALS] * frame.height
+    return [
+        [amounts.shown(value, places) if isinstance(value, Decimal) else value for value in row]
+        for row, places in zip(frame.select(columns or frame.columns).rows(), decimals, strict=True)
+    ]
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -245,8 +256,6 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, Decimal):
-        return f"{value:,f}"
     return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")[:200]
 
 

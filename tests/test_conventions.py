@@ -67,7 +67,7 @@ def schema_classes() -> Iterator[tuple[str, type[Table]]]:
 
 
 def test_every_table_is_promised_something_by_the_schema_of_its_name() -> None:
-    made = shards._LEDGER_TABLES | views.VIEWS
+    made = shards.LEDGER_TABLES | views.VIEWS
     assert {*made, *report_tables()} == {name for name, _ in schema_classes()}
     for name, promise in made.items():
         assert promise is dict(schema_classes())[name], name

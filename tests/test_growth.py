@@ -1,16 +1,16 @@
-"""What a run writes grows with what changed, not with what there is: counted in rows, of every table of the ledger.
+"""What a run touches grows with what changed, not with what there is: counted in rows, of every table of the ledger."""
 
-A row that DuckDB writes gets the next number of its table, and keeps it until the file is cleaned up.
-"""
-
+import dataclasses
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from pipelines import ingest, periods, promises, replay, reports
 from pipelines.periods import Period
 from tests.homes import ENTRY, csv, make_home
+from tests.touched import Touched, written
 
 NOW = datetime(2026, 7, 2, tzinfo=UTC)
 MEMBERS = 300
@@ -24,18 +24,6 @@ def entries(number: int, member: str, day: str) -> list[dict[str, str]]:
     ]
     used = {**base, "entry_id": f"r{number}", "entry_type": "redeemed", "occurred_at": f"{day}T13:00Z"}
     return [*created, {**used, "amount": "90.00"}]
-
-
-def written(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """How many rows have ever been written to each table, since its file was cleaned up."""
-    tables = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables()"
-        " where database_name = current_database() and not temporary"
-    ).fetchall()
-    return {
-        name: next(iter(connection.execute(f"select coalesce(max(rowid) + 1, 0) from {name}").fetchone() or ()))
-        for (name,) in tables
-    }
 
 
 def build(connection: duckdb.DuckDBPyConnection, months: list[Period]) -> None:
@@ -83,3 +71,22 @@ def test_a_day_of_one_member_writes_the_rows_of_that_member_and_the_months_of_no
     assert {name: (rows,) for name, rows in grown.items() if name in of_june} == {
         name: rows for name, rows in of_june.items() if rows != (0,)
     }
+
+
+def test_a_days_ingest_reads_none_of_the_entries_that_were_there(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    home.land(
+        "acme/entries/history.csv",
+        csv([row for number in range(MEMBERS) for row in entries(number, f"m{number}", "2026-06-03")]),
+    )
+    home.land("acme/entries/later.csv", csv(entries(MEMBERS, "m0", "2026-06-04")))
+    with home.opened() as shard:
+        touched: Any = Touched(shard.connection)
+        ingest.ingest(dataclasses.replace(shard, connection=touched), say=home.said.append)
+        once = dict(touched.read)
+        home.land("acme/entries/day.csv", csv(entries(MEMBERS + 1, "m0", "2026-06-05")))
+        ingest.ingest(dataclasses.replace(shard, connection=touched), say=home.said.append)
+
+    # Their ids are looked through, to see whether the day's are new; then its own rows are read, to be checked.
+    assert touched.looked_through["ledger.entries"] > MEMBERS * 11
+    assert touched.read["ledger.entries"] - once["ledger.entries"] == 11

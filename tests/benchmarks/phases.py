@@ -2,8 +2,9 @@
 
 cold HOME [MONTH]: ingest and replay on an empty ledger, and the month's report. backfill HOME FIRST LAST: the report of
 these months. bare CSV DATABASE: the file's cells as text in a table. statements HOME: the SQL that ingest and replay
-spend most of their time in, with seconds of the clock and of the CPU. `python -m tests.benchmarks.phases landing HOME
-ENTRIES` writes files to try it on.
+spend most of their time in, with seconds of the clock and of the CPU. touched HOME MONTH: the rows that the ingest of
+what is new, its replay and the month's tables look through, read and write (tests/touched.py says what that means).
+`python -m tests.benchmarks.phases landing HOME ENTRIES` writes files to try it on.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,6 +73,45 @@ def statements(home: str) -> dict[str, list[float]]:
         replay.replay(watched, merchants)
     most = sorted(taken.items(), key=lambda one: -one[1][1])[:20]
     return {beginning: [round(seconds, 2) for seconds in spent] for beginning, spent in most}
+
+
+def touched(home: str, month: str) -> dict[str, dict[str, list[int]]]:
+    """By phase and table: rows looked through, read and written, where there are any."""
+    from pipelines import ingest, periods, promises, replay, reports
+    from pipelines.settings import find_home, read_merchants
+    from pipelines.shards import open_shard
+    from tests.touched import Touched, written
+
+    found = find_home(home)
+    merchants, now = read_merchants(found), datetime.now(UTC)
+    told = [periods.month_of(merchant, periods.parse_month(month), now=now) for merchant in merchants.values()]
+    counted = {}
+    with open_shard(found, "main", merchants, say=_quiet) as shard:
+        connection = shard.connection
+
+        def built(name: str) -> Callable[[Any], object]:
+            def build(watched: Any) -> None:
+                with promises.transaction(watched):
+                    reports.build(watched, name)
+
+            return build
+
+        work: dict[str, Callable[[Any], object]] = {
+            "ingest": lambda watched: ingest.ingest(dataclasses.replace(shard, connection=watched), say=_quiet),
+            "replay": lambda watched: replay.replay(watched, merchants),
+        } | {name: built(name) for name in reports.names()}  # fmt: skip
+        for phase, do in work.items():
+            periods.tell(connection, told)
+            before, watched = written(connection), Touched(connection)
+            do(watched)
+            connection.execute("pragma disable_profiling")
+            after = written(connection)
+            counted[phase] = {
+                table: [watched.looked_through[table], watched.read[table], after[table] - before[table]]
+                for table in sorted({*watched.read, *after})
+                if watched.looked_through[table] or after[table] != before[table]
+            }
+    return counted
 
 
 def landing(home: str, entries: str) -> dict[str, str]:
@@ -146,6 +187,6 @@ def _quiet(_said: str) -> None:
 
 if __name__ == "__main__":
     phases: dict[str, Callable[..., object]] = {
-        one.__name__: one for one in (cold, backfill, bare, statements, landing)
+        one.__name__: one for one in (cold, backfill, bare, statements, touched, landing)
     }
     print(json.dumps(phases[sys.argv[1]](*sys.argv[2:]), indent=1))
