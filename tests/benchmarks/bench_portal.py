@@ -36,7 +36,6 @@ def run(quick: bool) -> dict[str, float]:
         served = portal(find_home(home), Path(folder) / "access.jsonl")
         addresses = [f"/m/green-acres/{page}".rstrip("/") for page in PAGES] + _single(served)
         medians = {address: _median_ms(served, address) for address in ("/", *addresses)}
-        slowest = max(medians, key=lambda address: medians[address])
         figures = {
             "entries": float(size),
             "pages": float(len(medians)),
@@ -53,8 +52,8 @@ def run(quick: bool) -> dict[str, float]:
         pages = sum(len(addresses[number % 5 :: 5]) for number in range(READERS))
         figures[f"{READERS} readers at once, pages a second"] = pages / (time.perf_counter() - started)
         figures["readers that met an error"] = float(well.count(False))
-        figures["slowest page, median, ms"] = medians[slowest]
-        return {**figures, f"which is {slowest}, ms": medians[slowest]}
+        figures["slowest page, median, ms"] = max(medians.values())
+        return {**figures, **{f"{address}, ms": taken for address, taken in medians.items()}}
 
 
 def _single(served: Portal) -> list[str]:
