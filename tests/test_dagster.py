@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
 import duckdb
+import polars as pl
 import pytest
 
 from pipelines import anomalies, reports, runs, tables
@@ -64,6 +66,13 @@ def test_each_table_shows_its_rows_and_the_first_of_them(told: dict[str, Any]) -
             assert metadata["preview"].startswith(("| ", "No rows."))
     assert told["reports/credits_created"]["total_USD"] > 0
     assert "| source_file | reading | rows_read |" in told["ledger/files"]["taken"]
+
+
+def test_a_preview_shows_amounts_with_the_decimals_of_their_unit() -> None:
+    amount = pl.Series([Decimal("1234.5"), Decimal(610), Decimal("0.125")], dtype=pl.Decimal(18, 4))
+    known = pl.DataFrame({"amount": amount, "decimals": [2, 0, 2]})
+    assert tables.shown_rows(known, ["amount"]) == [["1,234.50"], ["610"], ["0.125"]]
+    assert tables.markdown(known.select("amount")).value.splitlines()[2:] == ["| 1,234.50 |", "| 610.00 |", "| 0.125 |"]
 
 
 def test_balances_and_history_are_assets_that_say_what_they_come_to_and_as_of_when(
