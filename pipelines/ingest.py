@@ -247,7 +247,7 @@ class _Reading:
         self.sql.execute(f"alter table staging.replaced rename to {name}")
 
     def _keep_accepted(self) -> None:
-        """Leave only accepted rows staged. Without a join in it, DuckDB spreads their insert over all cores."""
+        """Leave only accepted rows staged, for sql/ledger to put in. Without a join DuckDB does so on all cores."""
         self.sql.execute(
             f"delete from staging.{self.dataset.name}"  # noqa: S608 - names of ours
             " where source_row in (select source_row from staging.verdicts where verdict <> 'accepted')"

@@ -1,4 +1,4 @@
--- Accepted rows of an entries file as ledger entries: one row per entry.
+-- Accepted rows of an entries file as ledger entries: one row per entry. By then all others have left staging.
 select
   $merchant_id as merchant_id,
   entry_id,

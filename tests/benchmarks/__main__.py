@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m tests.benchmarks [--quick] [--runs N] [NAME]...`.
+"""Run the benchmarks: `python -m tests.benchmarks [--quick] [--runs N] [--add] [NAME]...`.
 
 Prints the medians and writes them into benchmarks/RESULTS.md. Ends with 1 where a goal was missed. With --quick the
 sizes are small: nothing is written, and goals are shown but not held against it.
@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="How fast, beside peers.")
     parser.add_argument("--quick", action="store_true", help="small sizes: to see that they run, not how fast")
     parser.add_argument("--runs", type=int, default=5, help="how often each is run (5)")
+    parser.add_argument("--add", action="store_true", help="let them join the runs that are kept, of the same code")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; all, if none")
     options = parser.parse_args()
     unknown = set(options.names) - set(names)
@@ -35,7 +36,7 @@ def main() -> int:
         runs: list[dict[str, float]] = [module.run(options.quick) for _ in range(1 if options.quick else options.runs)]
         figures = {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
         if not options.quick:
-            results.keep(name, runs)
+            results.keep(name, runs, add=options.add)
         print(f"{name}: {time.perf_counter() - started:,.0f} s", file=sys.stderr)
         goals: dict[str, Goal] = getattr(module, "GOALS", {})
         absent = goals.keys() - figures.keys()

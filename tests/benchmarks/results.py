@@ -28,12 +28,17 @@ in the same run. What the figures mean is said on top of `tests/benchmarks/bench
 """
 
 
-def keep(name: str, runs: Sequence[Mapping[str, float]]) -> None:
-    """Put the runs of a benchmark in the place of its former ones, and write the page anew."""
+def keep(name: str, runs: Sequence[Mapping[str, float]], *, add: bool = False) -> None:
+    """Put the runs of a benchmark in the place of its former ones, and write the page anew.
+
+    With `add` they join those that this machine made with the same packages.
+    """
     FOLDER.mkdir(exist_ok=True)
     kept = FOLDER / "results.json"
     results: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    results[name] = {"machine": _machine(), "runs": [dict(one) for one in runs]}
+    machine, former = _machine(), results.get(name, {})
+    before = former["runs"] if add and former.get("machine") == machine else []
+    results[name] = {"machine": machine, "runs": [*before, *map(dict, runs)]}
     kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (FOLDER / "RESULTS.md").write_text(_page(results), encoding="utf-8")
     subprocess.run([peer_python(), str(Path(__file__).with_name("draw.py")), str(FOLDER), _plots()], check=True)
