@@ -15,8 +15,8 @@ from pipelines.journal import Journal
 from pipelines.settings import Home, Merchant, read_merchants
 from pipelines.shards import LedgerUnavailableError, Say
 
-# All must be the same, but for what was read when and from where on this machine, and operations that nobody went
-# through with. What is made anew for each report (reports, audits) is not among these tables.
+# All must be the same, but for what was read when and from where on this machine, how far the replay has come, and
+# operations that nobody went through with. What is made anew for each report (reports, audits) is not among these.
 _NO_CONTENT = {"ledger.landing", "ledger.readings", "ledger.previews", "ledger.preview_recipients", "facts.replayed"}
 CONTENT = tuple(table for table in shards.LEDGER_TABLES if table not in _NO_CONTENT)
 

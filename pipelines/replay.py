@@ -146,7 +146,7 @@ def replay_within(
 
 def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> list[InvariantResult]:
     """Every invariant against all that has been replayed of `merchants`, whether it holds or not."""
-    _create(connection, "stale_merchants", "select merchant_id, 1 as after_event from facts.replayed")
+    _create(connection, "stale_merchants", "select merchant_id, through_event as after_event from facts.replayed")
     _create(
         connection,
         "stale_members",

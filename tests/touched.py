@@ -42,7 +42,7 @@ class Touched:
     def _count(self, operator: Mapping[str, Any]) -> None:
         table = operator.get("extra_info", {}).get("Table", "")
         database, _, name = table.partition(".")
-        if operator.get("operator_type") == "TABLE_SCAN" and database not in ("staging", "settings", '"temp"'):
+        if name and operator.get("operator_type") == "TABLE_SCAN" and database not in ("staging", "settings", '"temp"'):
             self.looked_through[name] += operator["operator_rows_scanned"]
             self.read[name] += operator["operator_cardinality"]
         for child in operator.get("children", ()):

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -85,25 +86,13 @@ def touched(home: str, month: str) -> dict[str, dict[str, list[int]]]:
     found = find_home(home)
     merchants, now = read_merchants(found), datetime.now(UTC)
     told = [periods.month_of(merchant, periods.parse_month(month), now=now) for merchant in merchants.values()]
-    counted = {}
+    counted: dict[str, dict[str, list[int]]] = {}
     with open_shard(found, "main", merchants, say=_quiet) as shard:
         connection = shard.connection
 
-        def built(name: str) -> Callable[[Any], object]:
-            def build(watched: Any) -> None:
-                with promises.transaction(watched):
-                    reports.build(watched, name)
-
-            return build
-
-        work: dict[str, Callable[[Any], object]] = {
-            "ingest": lambda watched: ingest.ingest(dataclasses.replace(shard, connection=watched), say=_quiet),
-            "replay": lambda watched: replay.replay(watched, merchants),
-        } | {name: built(name) for name in reports.names()}  # fmt: skip
-        for phase, do in work.items():
-            periods.tell(connection, told)
+        def count(phase: str, work: Callable[[Any], object]) -> None:
             before, watched = written(connection), Touched(connection)
-            do(watched)
+            work(watched)
             connection.execute("pragma disable_profiling")
             after = written(connection)
             counted[phase] = {
@@ -111,6 +100,16 @@ def touched(home: str, month: str) -> dict[str, dict[str, list[int]]]:
                 for table in sorted({*watched.read, *after})
                 if watched.looked_through[table] or after[table] != before[table]
             }
+
+        def build(name: str, watched: Any) -> None:
+            with promises.transaction(watched):
+                reports.build(watched, name)
+
+        count("ingest", lambda watched: ingest.ingest(dataclasses.replace(shard, connection=watched), say=_quiet))
+        count("replay", lambda watched: replay.replay(watched, merchants))
+        periods.tell(connection, told)
+        for name in reports.names():
+            count(name, partial(build, name))
     return counted
 
 
