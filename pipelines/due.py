@@ -9,9 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import duckdb
 
-from pipelines import shards
+from pipelines import database, shards
 from pipelines.journal import Journal
 from pipelines.periods import ONE_DAY, months_between, parse_month
 from pipelines.settings import MERCHANT_ID, Home, Merchant
@@ -51,7 +50,7 @@ def published_months(
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
         if path.is_file():
-            with duckdb.connect(str(path), read_only=True) as connection:
+            with database.connect(path, read_only=True) as connection:
                 rows = connection.execute(
                     "select merchant_id, event, if(is_final, period, null) from ledger.published"
                     " union all select merchant_id, event, null from ledger.files"

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import amounts, clock, models, shards
+from pipelines import amounts, clock, database, models, shards
 from pipelines.settings import USUAL_DECIMALS, Home, Merchant, choose_merchants
 from pipelines.sheets import is_amount, kind_of
 from pipelines.worksheets import Column, FrameWorkbook
@@ -57,7 +57,7 @@ def copies(
         path = shards.read_copy_path(home, shard)
         if not path.is_file():
             raise ListingError(f"There is no ledger in {home.path} yet. Run `rollforward ingest` or `report` first.")
-        with duckdb.connect() as connection:
+        with database.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
             clock.register(connection)
             try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import ingest, replay, shards
+from pipelines import database, ingest, replay, shards
 from pipelines.journal import Journal
 from pipelines.settings import Home, Merchant, read_merchants
 from pipelines.shards import LedgerUnavailableError, Say
@@ -82,7 +82,7 @@ def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...]
     if not former.exists():
         return False, ()
     try:
-        with duckdb.connect() as connection:
+        with database.connect() as connection:
             # What is in the former's WAL counts too; only a writer may read that, so it may not be read-only.
             shards.attach(connection, str(former), "former")
             shards.attach(connection, str(new), "new", read_only=True)

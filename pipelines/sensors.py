@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from pipelines import alerts, due, ingest, jobs, runs, shards
+from pipelines import alerts, database, due, ingest, jobs, runs, shards
 from pipelines.settings import Home, SettingsError, find_home, read_each_merchant
 from pipelines.tables import WORKBOOK
 
@@ -59,7 +59,7 @@ def new_files(home: Home, now: datetime) -> list[str]:
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
         if path.is_file():
-            with duckdb.connect(str(path), read_only=True) as connection:
+            with database.connect(path, read_only=True) as connection:
                 known |= set(connection.execute("select path, size_bytes, modified_ns from ledger.landing").fetchall())
     new = []
     for merchant_id in merchants:

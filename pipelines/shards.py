@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from pipelines import clock, faults, grammar, stopping, views, wording
+from pipelines import clock, database, faults, grammar, stopping, views, wording
 from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
@@ -244,16 +244,14 @@ def _connect(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     if not path.exists():
         _create(path)
     try:
-        connection = duckdb.connect(
-            str(path),
-            config={
-                "threads": str(len(os.sched_getaffinity(0))),
-                "memory_limit": f"{_memory_limit_bytes() // 2**20}MiB",
-                "temp_directory": str(scratch / "spill"),
-                "preserve_insertion_order": "true",
-                # Every run ends with a checkpoint; one after each file would write the same blocks again and again.
-                "checkpoint_threshold": "4GB",
-            },
+        connection = database.connect(
+            path,
+            threads=str(len(os.sched_getaffinity(0))),
+            memory_limit=f"{_memory_limit_bytes() // 2**20}MiB",
+            temp_directory=str(scratch / "spill"),
+            preserve_insertion_order="true",
+            # Every run ends with a checkpoint; one after each file would write the same blocks again and again.
+            checkpoint_threshold="4GB",
         )
         connection.execute("select count(*) from duckdb_tables()").fetchone()
         return connection
@@ -272,7 +270,7 @@ def _create(path: Path) -> None:
     try:
         beside.unlink(missing_ok=True)
         # Today's way of storing text takes two thirds of the time. Who reads the file has today's DuckDB: it is pinned.
-        duckdb.connect(str(beside), config={"storage_compatibility_version": "latest"}).close()
+        database.connect(beside, storage_compatibility_version="latest").close()
         put_in_place(beside, path)
     except duckdb.Error as problem:
         beside.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from pipelines import database
 from pipelines.replay import ReplayResult, replay
 from pipelines.settings import BalanceType, Merchant
 from pipelines.shards import prepare, tell_settings
@@ -133,7 +134,7 @@ class Ledger:
 def open_ledger(*merchants: Merchant) -> Ledger:
     """A ledger in memory, without entries."""
     declared = {one.id: one for one in merchants or (merchant(),)}
-    connection = duckdb.connect()
+    connection = database.connect()
     prepare(connection, declared)
     return Ledger(connection, declared)
 

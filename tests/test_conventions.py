@@ -181,6 +181,11 @@ def imports_of(path: Path) -> Iterator[str]:
             yield node.module
 
 
+def test_duckdb_is_opened_in_one_place_but_by_those_that_join_nothing() -> None:
+    opening = {path.name for path in (PROJECT / "pipelines").rglob("*.py") if "duckdb.connect(" in path.read_text()}
+    assert opening == {"database.py", "models.py", "parquet_child.py"}
+
+
 def test_definitions_only_list() -> None:
     tree = ast.parse((PROJECT / "pipelines" / "definitions.py").read_text(encoding="utf-8"))
     kinds = {type(node) for node in tree.body}

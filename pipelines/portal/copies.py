@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import batches, clock, listings, models, periods, shards, wording
+from pipelines import batches, clock, database, listings, models, periods, shards, wording
 from pipelines.settings import Home, Merchant
 
 MOST_IDLE, MOST_AT_ONCE = 8, 16
@@ -53,7 +53,7 @@ class Reader:
         # used again.
         self.identity = _identity(home, merchant)
         self.merchant, self.masked = merchant, masked
-        self._connection = duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": ""})
+        self._connection = database.connect(memory_limit=MEMORY, temp_directory="")
         self._batches_as_of: datetime | None = None
         try:
             self._prepare(str(path))

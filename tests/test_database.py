@@ -1,0 +1,73 @@
+"""DuckDB answers as it is asked, however it goes about it."""
+
+from collections import Counter
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines import database, ingest, periods, promises, replay, reports, shards
+from pipelines.sample import write_sample
+from pipelines.settings import Home
+from tests.homes import Installation
+
+NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
+MONTH = date(2026, 9, 1)
+ENTRIES, MONTHS = 5_000, 3
+
+# Its name, as a function of it: what a query makes of that does not matter here.
+NAME = "substring(cat.name from -4294967296)"
+TWICE = f"""
+    select dog.name, cat.name from dog left join cat on true where not (not dog.tame and {NAME} <> cat.name)
+    union all
+    select dog.name, cat.name from dog left join cat on true where (not dog.tame and {NAME} <> cat.name) is null
+"""
+
+
+def tables_of(home: Installation) -> dict[str, Counter[str]]:
+    """Every row of every table, once the journal's files are taken in, replayed and reported."""
+    with home.opened() as shard:
+        connection = shard.connection
+        ingest.recover(shard)
+        replay.replay(connection, shard.merchants)
+        periods.tell(connection, [periods.month_of(one, MONTH, now=NOW) for one in shard.merchants.values()])
+        for name in reports.names():
+            with promises.transaction(connection):
+                reports.build(connection, name)
+        named = connection.execute(
+            "select schema_name || '.' || table_name from duckdb_tables()"
+            " where database_name = current_database() and not temporary"
+        ).fetchall()
+        return {name: Counter(map(str, connection.execute(f"from {name}").fetchall())) for (name,) in named}
+
+
+def test_the_sample_comes_out_alike_with_every_optimizer_of_duckdb_and_with_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Installation(Home(tmp_path))
+    write_sample(home.home, entries=ENTRIES, months=MONTHS)
+    with home.opened() as shard:
+        ingest.ingest(shard, say=home.said.append)
+    ledger = shards.ledger_path(home.home, "main")
+    ledger.unlink()
+    usual = tables_of(home)
+    ledger.unlink()
+
+    with duckdb.connect() as connection:
+        every = ",".join(name for (name,) in connection.execute("from duckdb_optimizers()").fetchall())
+    monkeypatch.setattr(database, "DISABLED_OPTIMIZERS", every)
+    plain = tables_of(home)
+
+    assert {name for name, rows in usual.items() if not rows and not name.startswith("ledger.")} == set()
+    assert {name: (usual[name] - rows, rows - usual[name]) for name, rows in plain.items() if rows != usual[name]} == {}
+
+
+def test_a_join_that_a_query_has_twice_finds_its_rows_both_times() -> None:
+    found = []
+    for connection in (duckdb.connect(), database.connect()):
+        with connection:
+            connection.execute("create table dog as select 'Rex' as name, false as tame")
+            connection.execute("create table cat as select 'Tom' as name")
+            found.append(connection.execute(TWICE).fetchall())
+    assert found == [[], [("Rex", "Tom")]]
