@@ -28,7 +28,7 @@ FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
 _SCRATCH = (
-    *("stale_merchants", "stale_members", "stale_entries", "stale_movements"),
+    *("stale_merchants", "stale_members", "stale_entries", "stale_credits", "stale_movements"),
     *("replay_members", "replay_entries", "replay_findings"),
     *("former_totals", "changed_totals", "new_totals", "published_movements"),
 )
@@ -54,10 +54,14 @@ class BrokenInvariantError(promises.BrokenPromiseError):
         self.invariant = result.name
 
 
-# What of an entry the replay and its invariants read.
+# What of an entry, and of a credit, the replay and its invariants read.
 _ENTRY_COLUMNS = (
     *("merchant_id", "member_id", "balance_type", "entry_id", "entry_type", "occurred_at", "amount", "credit_id"),
     *("redemption_id", "transfer_id", "priority", "expires_at"),
+)
+_CREDIT_COLUMNS = (
+    *("merchant_id", "member_id", "balance_type", "credit_id", "issued_at", "opened_at", "amount"),
+    *("reason", "credit_type", "creator"),
 )
 
 # What published months say of movements. What becomes of a credit after the last of them is not theirs.
@@ -127,13 +131,16 @@ def replay_within(
     if result.merchants:
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
-        _find(connection, "stale_entries", "ledger.entries", "table" if _are_few(connection) else "view")
+        are_few = _are_few(connection)
+        _find(connection, "stale_entries", "ledger.entries", "table" if are_few else "view")
         changed = {} if restate else _changed_policies(connection)
         if changed:
             _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
-        _forget(connection)
+        _forget_merchants(connection)
         result.credits = _insert_credits(connection)
-        _insert_movements(connection, result)
+        _find_credits(connection, "table" if are_few else "view")
+        _forget_members(connection)
+        _insert_movements(connection, result, are_few=are_few)
         if changed:
             _refuse_restatement(connection, changed)
         result.findings = _insert_findings(connection)
@@ -157,6 +164,7 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     )
     for name, table in (("stale_entries", "ledger.entries"), ("stale_movements", "facts.movements")):
         _find(connection, name, table, "view")
+    _find_credits(connection, "view")
     results = [_checked(connection, model) for model in models.load_all("invariants")]
     _drop(connection, *_SCRATCH)
     return results
@@ -202,9 +210,10 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
 
 def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> None:
     undeclared = connection.execute(
+        # Older entries' types are declared: were one not, the policies would differ, and after_event be 0.
         "select merchant_id, balance_type, count(*) from ledger.entries join stale_merchants using (merchant_id)"
         " anti join settings.balance_types using (merchant_id, balance_type)"
-        " where balance_type is not null group by all order by all limit 1"
+        " where balance_type is not null and event > after_event group by all order by all limit 1"
     ).fetchone()
     if undeclared:
         merchant_id, balance_type, entries = undeclared
@@ -215,16 +224,17 @@ def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> N
         )
 
 
-def _forget(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take out what is replayed now, and keep what it came to each day.
-
-    Of a merchant that is replayed from the start nothing is kept: its days may have begun at other instants.
-    """
+def _forget_merchants(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take out all facts of merchants that are replayed from the start: their days may have begun at other instants."""
     for table in ("credits", "movements", "findings", "daily_totals"):
         connection.execute(
             f"delete from facts.{table} where merchant_id in"  # noqa: S608 - names of ours
             f" (select merchant_id from stale_merchants where after_event = 0)"
         )
+
+
+def _forget_members(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take out what is replayed now, and keep what it came to each day."""
     _find(connection, "stale_movements", "facts.movements", "view")
     _create(connection, "former_totals", models.load("facts.daily_totals").sql)
     for table in ("movements", "findings"):
@@ -246,7 +256,7 @@ def _insert_credits(connection: duckdb.DuckDBPyConnection) -> int:
     )
 
 
-def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResult) -> None:
+def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResult, *, are_few: bool) -> None:
     """Send the members through the kernel; what it finds waits in replay_findings."""
     # Numba is imported here, by who needs it, and not with the command line.
     from pipelines import chunks
@@ -258,8 +268,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
     )
     _drop(connection, "replay_findings")
-    is_few = _are_few(connection)
-    if is_few:
+    if are_few:
         # They are known here: nobody needs to look for them.
         _drop(connection, "stale_movements")
         _create(connection, "stale_movements", "from facts.movements limit 0")
@@ -274,7 +283,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
             replayed = chunks.replay(chunk, members, places, policies)
             promises.check(facts.Movements, replayed.movements, "facts.movements")
             _append(connection, "facts.movements", replayed.movements)
-            if is_few:
+            if are_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
             result.accounts += replayed.accounts
@@ -368,6 +377,18 @@ def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: st
     whose = "stale_merchants using (merchant_id)" if row == (True,) else "stale_members using (merchant_id, member_id)"
     connection.execute(
         f"create or replace temp {kind} {name} as select {columns} from {table} semi join {whose}"  # noqa: S608 - names of ours
+    )
+
+
+def _find_credits(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
+    """Make stale_credits the credits of the stale members and those that their entries name; as a view, all."""
+    theirs = (
+        " where (merchant_id, member_id) in (select merchant_id, member_id from stale_members)"
+        " or (merchant_id, credit_id) in (select merchant_id, credit_id from stale_entries where credit_id is not null)"
+    )
+    connection.execute(
+        f"create or replace temp {kind} stale_credits as select {', '.join(_CREDIT_COLUMNS)} from facts.credits"  # noqa: S608 - names of ours
+        + (theirs if kind == "table" else "")
     )
 
 

@@ -12,6 +12,6 @@ select
   sum(movement.signed_amount)::decimal(38, 4) as amount,
   count(*) as movements
 from stale_movements as movement
-left join facts.credits as credit
+left join stale_credits as credit
   on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
 group by all

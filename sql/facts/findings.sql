@@ -104,7 +104,7 @@ told as (
     as_local(credit.opened_at, merchant.timezone)::date as known_on
   from found
   join settings.merchants as merchant on merchant.merchant_id = found.merchant_id
-  left join facts.credits as credit
+  left join stale_credits as credit
     on credit.merchant_id = found.merchant_id and credit.credit_id = found.credit_id
 )
 

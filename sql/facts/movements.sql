@@ -26,12 +26,12 @@ credits as materialized (
   select *, row_number() over () - 1 as number
   from (
     select merchant_id, credit_id, member_id, balance_type, issued_at
-    from facts.credits
+    from stale_credits
     semi join replay_members using (merchant_id, member_id)
     union all
     -- Those of others that entries name.
     select merchant_id, credit_id, member_id, balance_type, issued_at
-    from facts.credits
+    from stale_credits
     semi join (
       from mine where credit_id is not null and entry_type not in ('opening', 'created', 'transferred_in')
     ) using (merchant_id, credit_id)
@@ -42,21 +42,20 @@ credits as materialized (
 
 redemptions as materialized (
   select
-    redeemed.merchant_id,
+    redeemed.member,
     redeemed.redemption_id,
-    redeemed.member_id,
     redeemed.occurred_at,
     coalesce(
       redeemed.balance_type, if(credit.member_id = redeemed.member_id, credit.balance_type, null), 'default'
     ) as balance_type,
     row_number() over () - 1 as number
-  from ledger.entries as redeemed
+  from mine as redeemed
   left join credits as credit
     on credit.merchant_id = redeemed.merchant_id and credit.credit_id = redeemed.credit_id
   where
     redeemed.entry_type = 'redeemed'
-    and (redeemed.merchant_id, redeemed.redemption_id) in (
-      select merchant_id, redemption_id from mine where entry_type = 'refunded'
+    and (redeemed.member, redeemed.redemption_id) in (
+      select member, redemption_id from mine where entry_type = 'refunded'
     )
 ),
 
@@ -67,7 +66,7 @@ resolved as (
     coalesce(
       mine.balance_type,
       if(credit.member_id = mine.member_id, credit.balance_type, null),
-      if(mine.entry_type = 'refunded' and redemption.member_id = mine.member_id, redemption.balance_type, null),
+      if(mine.entry_type = 'refunded', redemption.balance_type, null),
       'default'
     ) as account,
     mine.entry_id,
@@ -81,12 +80,12 @@ resolved as (
     credit.number as credit,
     credit.member_id = mine.member_id and credit.balance_type = account as owns_credit,
     redemption.number as redemption,
-    redemption.member_id = mine.member_id and redemption.balance_type = account as had_redemption,
+    redemption.balance_type = account as had_redemption,
     redemption.occurred_at = mine.occurred_at as redeemed_now
   from mine
   left join credits as credit on credit.merchant_id = mine.merchant_id and credit.credit_id = mine.credit_id
   left join redemptions as redemption
-    on redemption.merchant_id = mine.merchant_id and redemption.redemption_id = mine.redemption_id
+    on redemption.member = mine.member and redemption.redemption_id = mine.redemption_id
 )
 
 -- Narrow types, and units left to be looked up: all entries of a merchant may be here at once.

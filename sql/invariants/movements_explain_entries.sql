@@ -41,7 +41,7 @@ asking as materialized (
 
 redeemed as (
   select merchant_id, redemption_id, member_id, balance_type, credit_id
-  from ledger.entries
+  from mine
   where
     entry_type = 'redeemed'
     and (merchant_id, redemption_id) in (select merchant_id, redemption_to_ask from asking)
@@ -49,7 +49,7 @@ redeemed as (
 
 credits as (
   select merchant_id, credit_id, member_id, balance_type
-  from facts.credits
+  from stale_credits
   where (merchant_id, credit_id) in (
     select merchant_id, credit_to_ask from asking
     union all
@@ -63,17 +63,16 @@ answered as (
     asking.entry_id,
     coalesce(
       if(credit.member_id = asking.member_id, credit.balance_type, null),
-      case
-        when redeemed.member_id <> asking.member_id then null
-        when redeemed.balance_type is not null then redeemed.balance_type
-        when redeemed_from.member_id = asking.member_id then redeemed_from.balance_type
-      end
+      redeemed.balance_type,
+      if(redeemed_from.member_id = asking.member_id, redeemed_from.balance_type, null)
     ) as balance_type
   from asking
   left join credits as credit
     on credit.merchant_id = asking.merchant_id and credit.credit_id = asking.credit_to_ask
   left join redeemed
-    on redeemed.merchant_id = asking.merchant_id and redeemed.redemption_id = asking.redemption_to_ask
+    on redeemed.merchant_id = asking.merchant_id
+    and redeemed.member_id = asking.member_id
+    and redeemed.redemption_id = asking.redemption_to_ask
   left join credits as redeemed_from
     on redeemed_from.merchant_id = redeemed.merchant_id and redeemed_from.credit_id = redeemed.credit_id
 ),

@@ -6,7 +6,7 @@ select
   movement.remaining,
   credit.amount
 from stale_movements as movement
-left join facts.credits as credit
+left join stale_credits as credit
   on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
 where
   movement.credit_id is not null
