@@ -90,3 +90,22 @@ def test_a_days_ingest_reads_none_of_the_entries_that_were_there(tmp_path: Path)
     # Their ids are looked through, to see whether the day's are new; then its own rows are read, to be checked.
     assert touched.looked_through["ledger.entries"] > MEMBERS * 11
     assert touched.read["ledger.entries"] - once["ledger.entries"] == 11
+
+
+def test_a_days_replay_reads_what_was_there_a_few_times_however_much_it_asks_of_its_own(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    history = [row for number in range(MEMBERS) for row in entries(number, f"m{number}", "2026-06-03")]
+    home.land("acme/entries/history.csv", csv(history))
+    with home.opened() as shard:
+        ingest.ingest(shard, say=home.said.append)
+        replay.replay(shard.connection, shard.merchants)
+        home.land("acme/entries/day.csv", csv(entries(MEMBERS, "m0", "2026-06-04")))
+        ingest.ingest(shard, say=home.said.append)
+        touched: Any = Touched(shard.connection)
+        replay.replay(touched, shard.merchants)
+
+    # Whose entries name what is new, how many theirs are, and what they say: then all is asked of copies of that.
+    assert touched.read["ledger.entries"] <= 3.1 * MEMBERS * 11
+    # Once; and a scan that turns out to be for nothing has begun with some two thousand rows.
+    assert touched.read["facts.credits"] <= MEMBERS * 10 + 3 * 2_048
+    assert touched.read["facts.movements"] <= 4.1 * MEMBERS * 19

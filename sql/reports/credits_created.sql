@@ -49,7 +49,12 @@ select
   credit.location,
   credit.decimals
 from issued
-join facts.credits as credit using (merchant_id, credit_id)
-join state using (merchant_id, period, credit_id)
+-- A credit opens when it is created: said, so that credits of other times need not be looked through.
+join facts.credits as credit
+  on credit.merchant_id = issued.merchant_id
+  and credit.credit_id = issued.credit_id
+  and credit.opened_at = issued.occurred_at
+join state
+  on state.merchant_id = issued.merchant_id and state.period = issued.period and state.credit_id = issued.credit_id
 left join ledger.members as member
   on member.merchant_id = credit.merchant_id and member.member_id = credit.member_id
