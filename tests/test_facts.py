@@ -1347,6 +1347,8 @@ def test_movements_do_not_depend_on_how_accounts_are_put_into_chunks(monkeypatch
     monkeypatch.setattr(replays, "CHUNK_ENTRIES", 1)
     monkeypatch.setattr(replays, "SLICE_ENTRIES", 2)
     assert _facts(replayed(entries)) == whole
+    monkeypatch.setattr(replays, "FEW_ENTRIES", -1)
+    assert _facts(replayed(entries)) == whole
 
 
 # Daily totals

@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
+from unittest import mock
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines import replay as replays
 from pipelines import shards
 from tests import oracle
 from tests.ledgers import Ledger, as_merchant, insert, open_ledger
@@ -51,6 +53,20 @@ def test_any_order_of_arrival_gives_what_the_oracle_says(
     shuffle.shuffle(arriving)
     arrivals = [arriving[at::times] for at in range(times)]
     assert_replayed(replay_in_turn(arrivals, policies), oracle.replay(entries, policies))
+
+
+@EXAMPLES
+@given(ledgers(), st.randoms(use_true_random=False))
+def test_entries_too_many_to_be_kept_at_hand_give_what_the_oracle_says(
+    drawn: tuple[list[Entry], dict[str, Policy]], shuffle: random.Random
+) -> None:
+    """As for millions: looked up where they are, a few members in a slice, an account in a chunk."""
+    entries, policies = drawn
+    arriving = list(entries)
+    shuffle.shuffle(arriving)
+    with mock.patch.multiple(replays, FEW_ENTRIES=-1, SLICE_ENTRIES=4, CHUNK_ENTRIES=1):
+        found = replay_in_turn([arriving[::2], arriving[1::2]], policies)
+    assert_replayed(found, oracle.replay(entries, policies))
 
 
 @EXAMPLES
