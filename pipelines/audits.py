@@ -13,7 +13,7 @@ import polars as pl
 from pipelines import anomalies, batches
 from pipelines.periods import Period
 from pipelines.resources import Session
-from pipelines.tables import Check, asset_key, markdown_table, shown_rows
+from pipelines.tables import Check, asset_key, markdown
 from pipelines.workbook import Contents
 from schemas.audits import SEVERITIES
 
@@ -58,8 +58,8 @@ def flags_of_month(session: Session, month: str) -> dict[str, Any]:
     by_rule = flags.group_by("rule", "severity").agg(flags=pl.len()).sort("flags", "rule", descending=[True, False])
     return {
         **counts,
-        "flags_by_rule": _markdown(by_rule, by_rule.columns, by_rule.height),
-        "flags": _markdown(flags, shown, SHOWN_FLAGS),
+        "flags_by_rule": markdown(by_rule),
+        "flags": markdown(flags, shown, SHOWN_FLAGS),
     }
 
 
@@ -67,7 +67,7 @@ def batches_of_month(session: Session, month: str) -> dict[str, Any]:
     """The batches as a table, and their numbers."""
     found = _rows(session, "audits.credits_batches", month)
     return {
-        "batches": _markdown(found, (*batches.SHOWN, "reversible"), SHOWN_BATCHES),
+        "batches": markdown(found, (*batches.SHOWN, "reversible"), SHOWN_BATCHES),
         "batches_listed": found.height,
         "batches_issued": int(found["issued_in_period"].sum()),
         "view_details": "Of one batch: launch the job batch_details, or `rollforward batches show ID`.",
@@ -76,11 +76,12 @@ def batches_of_month(session: Session, month: str) -> dict[str, Any]:
 
 def recipients_of_month(session: Session, month: str) -> dict[str, Any]:
     """View Details: the first recipients of each batch."""
-    recipients = _rows(session, "audits.batch_recipients", month)
-    first = recipients.group_by("merchant_id", "batch_id", maintain_order=True).head(SHOWN_RECIPIENTS)
+    # There may be as many as there are members: only those that are shown leave the ledger.
+    of_each = f"qualify row_number() over (partition by merchant_id, batch_id order by position) <= {SHOWN_RECIPIENTS}"
+    first = _rows(session, "audits.batch_recipients", month, of_each)
     shown = ("merchant_id", "batch_id", "member_id", "email", "name", "amount", "used", "reversed", "remaining", "unit")
     return {
-        "recipients": _markdown(first, shown, SHOWN_BATCHES * SHOWN_RECIPIENTS),
+        "recipients": markdown(first, shown, SHOWN_BATCHES * SHOWN_RECIPIENTS),
         "view_details": "All of one batch: launch the job batch_details, or `rollforward batches show ID`.",
     }
 
@@ -105,7 +106,7 @@ def _no_errors(session: Session) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.ERROR if held else dg.AssetCheckSeverity.WARN,
         description=f"{flags.height:,} flags are errors"
         + (f"; workbooks held back: {', '.join(sorted(held))}" if held else ""),
-        metadata={"errors": flags.height, "flags": _markdown(flags, shown, SHOWN_FLAGS)},
+        metadata={"errors": flags.height, "flags": markdown(flags, shown, SHOWN_FLAGS)},
     )
 
 
@@ -122,8 +123,8 @@ NO_ERRORS = Check(
 )
 
 
-def _rows(session: Session, name: str, month: str) -> pl.DataFrame:
-    """What a table holds of a month, of all merchants."""
+def _rows(session: Session, name: str, month: str, which: str = "") -> pl.DataFrame:
+    """What a table holds of a month, of all merchants; `which`, in SQL of ours, may leave some out."""
     names = [
         (shard, [period.name for period in session.periods_of(shard) if period.first_day.isoformat() == month])
         for shard in session.shards
@@ -132,16 +133,9 @@ def _rows(session: Session, name: str, month: str) -> pl.DataFrame:
         [
             shard.connection.execute(
                 f"select * from {name} semi join settings.periods using (merchant_id, period)"  # noqa: S608 - our own
-                " where list_contains($1, period) order by merchant_id, position",
+                f" where list_contains($1, period) {which} order by merchant_id, position",
                 [told],
             ).pl()
             for shard, told in names
         ]
     )
-
-
-def _markdown(rows: pl.DataFrame, columns: Sequence[str], most: int) -> dg.MarkdownMetadataValue:
-    if rows.is_empty():
-        return dg.MetadataValue.md("None.")
-    more = f"\n\n… and {rows.height - most:,} more." if rows.height > most else ""
-    return dg.MetadataValue.md(markdown_table(columns, shown_rows(rows.head(most), columns)) + more)

@@ -233,9 +233,16 @@ def head_of(connection: duckdb.DuckDBPyConnection, name: str, order: str = "rowi
     return connection.execute(select).pl()
 
 
-def markdown(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
-    """The first rows as a table."""
-    return dg.MetadataValue.md(markdown_table(frame.columns, shown_rows(frame)) if frame.height else "No rows.")
+def markdown(
+    frame: pl.DataFrame, columns: Sequence[str] | None = None, most: int | None = None
+) -> dg.MarkdownMetadataValue:
+    """The rows as a table, of these columns (all, unless said); of more than `most` the first, and how many more."""
+    if frame.is_empty():
+        return dg.MetadataValue.md("None.")
+    names = columns or frame.columns
+    shown = frame if most is None else frame.head(most)
+    more = f"\n\n… and {frame.height - shown.height:,} more." if shown.height < frame.height else ""
+    return dg.MetadataValue.md(markdown_table(names, shown_rows(shown, names)) + more)
 
 
 def shown_rows(frame: pl.DataFrame, columns: Sequence[str] | None = None) -> list[list[Any]]:
