@@ -68,7 +68,7 @@ outside: $(READY) ## office and browser, two at a time, and of service what CI h
 
 soak: $(READY) mutants ## the tests that take minutes, the mutants, and an hour of fuzzing the readers (FUZZ_SECONDS)
 	$(BIN)/pytest -m slow
-	EXAMPLES=1000 $(BIN)/pytest tests/test_replay_against_oracle.py
+	EXAMPLES=1000 $(BIN)/pytest -m "not slow" tests/test_replay_against_oracle.py
 	$(BIN)/python -m tests.fuzz
 
 mutants: $(READY) ## change the kernel in every small way: a test must fail for each

@@ -66,6 +66,13 @@ def as_merchant(policy: Policy) -> Merchant:
     )
 
 
+def as_policy(merchant: Merchant) -> Policy:
+    """What merchants.toml says, as the oracle takes it."""
+    currency, decimals = merchant.units["default"]
+    days, order = merchant.refund_grace_days, merchant.draw_order
+    return Policy(merchant.id, merchant.timezone, currency, decimals, order, days, merchant.units)
+
+
 @dataclass(frozen=True)
 class Rows(Iterable[dict[str, Any]]):
     """Rows of a table of facts, to be narrowed down."""

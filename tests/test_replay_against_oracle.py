@@ -10,16 +10,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines import ingest, shards
 from pipelines import replay as replays
-from pipelines import shards
+from pipelines.sample import write_sample
+from pipelines.settings import Home
 from tests import oracle
-from tests.ledgers import Ledger, as_merchant, insert, open_ledger
+from tests.homes import Installation
+from tests.ledgers import Ledger, as_merchant, as_policy, insert, open_ledger
 from tests.oracle import Policy
 from tests.random_ledgers import Entry, ledgers
 
@@ -101,6 +106,20 @@ def test_a_changed_policy_replays_what_it_concerns(
     shards.tell_settings(ledger.connection, ledger.merchants)
     ledger.replay()
     assert_replayed((list(ledger.movements), list(ledger.findings)), oracle.replay(entries, changed))
+
+
+@pytest.mark.slow
+def test_a_large_sample_comes_out_of_ingest_and_replay_as_the_oracle_says(tmp_path: Path) -> None:
+    home = Installation(Home(tmp_path))
+    write_sample(home.home, entries=300_000)
+    with home.opened() as shard:
+        ingest.ingest(shard, say=home.said.append)
+        result = replays.replay(shard.connection, shard.merchants)
+        assert result.entries > replays.FEW_ENTRIES
+        ledger = Ledger(shard.connection, shard.merchants)
+        entries = ledger.rows("ledger.entries", "merchant_id, event, source_row")
+        policies = {merchant_id: as_policy(merchant) for merchant_id, merchant in shard.merchants.items()}
+        assert_replayed((list(ledger.movements), list(ledger.findings)), oracle.replay(entries, policies))
 
 
 def replay_in_turn(arrivals: Arrivals, policies: Mapping[str, Policy]) -> tuple[list[Row], list[Row]]:

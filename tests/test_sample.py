@@ -19,6 +19,7 @@ from pipelines.sample import SampleError, SampleResult, write_sample
 from pipelines.settings import Home, Merchant, read_merchants
 from schemas.ledger import ENTRY_TYPES
 from tests import oracle
+from tests.ledgers import as_policy
 
 MADE_UP_BADLY = "-bad-"
 
@@ -380,7 +381,7 @@ def test_accounts_are_overdrawn_and_refunds_exceed_only_here_and_there(home: Hom
     found: Counter[str] = Counter()
     parts: Counter[str] = Counter()
     for merchant_id, merchant in read_merchants(home).items():
-        movements, findings = oracle.replay(ledger(home, merchant), {merchant_id: policy(merchant)})
+        movements, findings = oracle.replay(ledger(home, merchant), {merchant_id: as_policy(merchant)})
         found.update(finding["finding"] for finding in findings)
         parts.update(movement["entry_id"] for movement in movements if movement["movement_type"] == "redeemed")
     assert {"uncovered_draw", "refund_exceeds_redemption", "expiry_mismatch", "reversal_short"} <= found.keys()
@@ -401,13 +402,6 @@ def ledger(home: Home, merchant: Merchant) -> Iterator[dict[str, Any]]:
             "expires_at": row["expires_at"] and said_instant(row["expires_at"], merchant.timezone, ends_day=True),
             "priority": int(row["priority"]) if row["priority"] else None,
         }
-
-
-def policy(merchant: Merchant) -> oracle.Policy:
-    currency, decimals = merchant.units["default"]
-    days = merchant.refund_grace_days
-    order = merchant.draw_order
-    return oracle.Policy(merchant.id, merchant.timezone, currency, decimals, order, days, merchant.units)
 
 
 # ---- Any size ---------------------------------------------------------------------------------------------------
