@@ -111,11 +111,13 @@ def test_a_changed_policy_replays_what_it_concerns(
 @pytest.mark.slow
 def test_a_large_sample_comes_out_of_ingest_and_replay_as_the_oracle_says(tmp_path: Path) -> None:
     home = Installation(Home(tmp_path))
-    write_sample(home.home, entries=300_000)
-    with home.opened() as shard:
+    write_sample(home.home, entries=60_000)
+    with (
+        home.opened() as shard,
+        mock.patch.multiple(replays, FEW_ENTRIES=-1, SLICE_ENTRIES=25_000, CHUNK_ENTRIES=5_000),
+    ):
         ingest.ingest(shard, say=home.said.append)
-        result = replays.replay(shard.connection, shard.merchants)
-        assert result.entries > replays.FEW_ENTRIES
+        replays.replay(shard.connection, shard.merchants)
         ledger = Ledger(shard.connection, shard.merchants)
         entries = ledger.rows("ledger.entries", "merchant_id, event, source_row")
         policies = {merchant_id: as_policy(merchant) for merchant_id, merchant in shard.merchants.items()}
