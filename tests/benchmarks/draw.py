@@ -13,9 +13,11 @@ matplotlib.rcParams["svg.hashsalt"] = "rollforward"  # the same picture is the s
 from matplotlib import pyplot, ticker  # noqa: E402 - after it is told where to draw
 
 folder, plots = Path(sys.argv[1]), json.loads(sys.argv[2])
-runs = [one["runs"] for one in json.loads((folder / "results.json").read_text(encoding="utf-8")).values()]
-figures = {name: [run[name] for run in its] for its in runs for name in its[0]}
-for plot in plots:
+results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+# Other parts may have figures of the same name, and may not have been measured.
+for plot in (one for one in plots if one["part"] in results):
+    runs = results[plot["part"]]["runs"]
+    figures = {name: [run[name] for run in runs] for name in runs[0]}
     chart, axes = pyplot.subplots(figsize=(6, 3.2), layout="constrained")
     for label, names in plot["lines"].items():
         points = [(int(size), figures[name]) for size, name in names.items() if name in figures]

@@ -87,8 +87,13 @@ def _machine() -> str:
 def _plots() -> str:
     """What to draw, as JSON, for a Python that has a library for it and not ours."""
     modules = [import_module(f"tests.benchmarks.{path.stem}") for path in Path(__file__).parent.glob("bench_*.py")]
-    plots: list[Plot] = [plot for module in modules for plot in getattr(module, "PLOTS", [])]
-    return json.dumps([{**plot._asdict(), "file": _file(plot)} for plot in plots])
+    return json.dumps(
+        [
+            {**plot._asdict(), "part": module.__name__.rpartition(".bench_")[2], "file": _file(plot)}
+            for module in modules
+            for plot in getattr(module, "PLOTS", [])
+        ]
+    )
 
 
 def _file(plot: Plot) -> str:
