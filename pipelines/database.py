@@ -1,4 +1,4 @@
-"""DuckDB as the whole project opens it."""
+"""DuckDB as the whole project opens it, and which tables there are."""
 
 from pathlib import Path
 
@@ -17,3 +17,12 @@ def connect(path: Path | str = ":memory:", *, read_only: bool = False, **config:
     """
     settings: dict[str, str | bool | int | float | list[str]] = {"disabled_optimizers": DISABLED_OPTIMIZERS, **config}
     return duckdb.connect(str(path), read_only=read_only, config=settings)
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables of the connection's own database, each with its schema; those of attached ones are not among them."""
+    found = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables()"
+        " where database_name = current_database() and not temporary"
+    ).fetchall()
+    return [name for (name,) in found]

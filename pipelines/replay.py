@@ -132,13 +132,14 @@ def replay_within(
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
         are_few = _are_few(connection)
-        _find(connection, "stale_entries", "ledger.entries", "table" if are_few else "view")
+        kind = "table" if are_few else "view"
+        _find(connection, "stale_entries", "ledger.entries", kind)
         changed = {} if restate else _changed_policies(connection)
         if changed:
             _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
         _forget_merchants(connection)
         result.credits = _insert_credits(connection)
-        _find_credits(connection, "table" if are_few else "view")
+        _find_credits(connection, kind)
         _forget_members(connection)
         _insert_movements(connection, result, are_few=are_few)
         if changed:

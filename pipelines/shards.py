@@ -157,11 +157,10 @@ def _checkpoint(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _is_mostly_dead(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether more than DEAD_SHARE of the rows in the file were deleted: their numbers are still there."""
-    names = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables()"
-        " where database_name = current_database() and not temporary"
-    ).fetchall()
-    counted = (f"select count(*) as live, coalesce(max(rowid) + 1, 0) as written from {name}" for (name,) in names)  # noqa: S608 - names of ours
+    counted = (
+        f"select count(*) as live, coalesce(max(rowid) + 1, 0) as written from {name}"  # noqa: S608 - names of ours
+        for name in database.tables(connection)
+    )
     row = connection.execute(
         f"select sum(written - live) > $1 * sum(written) from ({' union all '.join(counted)})",  # noqa: S608 - the same
         [DEAD_SHARE],

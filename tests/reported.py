@@ -3,11 +3,13 @@
 What the tables should hold is for the tests to say. Merchants are in UTC unless a test says otherwise.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+import duckdb
 
 from pipelines import periods, promises, reports
 from pipelines.periods import Period
@@ -66,6 +68,14 @@ def dates(ledger: Ledger, first: str, last: str, *, as_of: str | None = None, no
     """Free dates of the ledger's first merchant."""
     of = next(iter(ledger.merchants.values()))
     return periods.range_of(of, periods.parse_day(first), periods.parse_day(last), now=now, as_of=as_of)
+
+
+def build_tables(connection: duckdb.DuckDBPyConnection, told: Sequence[Period]) -> None:
+    """Build every report table for these periods, each in a transaction of its own, as a run does."""
+    periods.tell(connection, told)
+    for name in reports.names():
+        with promises.transaction(connection):
+            reports.build(connection, name)
 
 
 def build(ledger: Ledger, *told: Period) -> list[Report]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import database, ingest, periods, promises, replay, reports, shards
+from pipelines import database, ingest, periods, replay, shards
 from pipelines.sample import write_sample
 from pipelines.settings import Home
 from tests.homes import Installation
+from tests.reported import build_tables
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
 MONTH = date(2026, 9, 1)
@@ -31,15 +32,11 @@ def tables_of(home: Installation) -> dict[str, Counter[str]]:
         connection = shard.connection
         ingest.recover(shard)
         replay.replay(connection, shard.merchants)
-        periods.tell(connection, [periods.month_of(one, MONTH, now=NOW) for one in shard.merchants.values()])
-        for name in reports.names():
-            with promises.transaction(connection):
-                reports.build(connection, name)
-        named = connection.execute(
-            "select schema_name || '.' || table_name from duckdb_tables()"
-            " where database_name = current_database() and not temporary"
-        ).fetchall()
-        return {name: Counter(map(str, connection.execute(f"from {name}").fetchall())) for (name,) in named}
+        build_tables(connection, [periods.month_of(one, MONTH, now=NOW) for one in shard.merchants.values()])
+        return {
+            name: Counter(map(str, connection.execute(f"from {name}").fetchall()))
+            for name in database.tables(connection)
+        }
 
 
 def test_the_sample_comes_out_alike_with_the_optimizers_of_duckdb_and_without_any(

@@ -5,11 +5,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from pipelines import ingest, periods, promises, replay, reports
-from pipelines.periods import Period
+from pipelines import ingest, periods, replay, reports
 from tests.homes import ENTRY, csv, make_home
+from tests.reported import build_tables
 from tests.touched import Touched, written
 
 NOW = datetime(2026, 7, 2, tzinfo=UTC)
@@ -26,13 +24,6 @@ def entries(number: int, member: str, day: str) -> list[dict[str, str]]:
     return [*created, {**used, "amount": "90.00"}]
 
 
-def build(connection: duckdb.DuckDBPyConnection, months: list[Period]) -> None:
-    periods.tell(connection, months)
-    for name in reports.names():
-        with promises.transaction(connection):
-            reports.build(connection, name)
-
-
 def test_a_day_of_one_member_writes_the_rows_of_that_member_and_the_months_of_no_other(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     history = [
@@ -46,13 +37,13 @@ def test_a_day_of_one_member_writes_the_rows_of_that_member_and_the_months_of_no
         may, june = (periods.month_of(acme, date(2026, month, 1), now=NOW) for month in (5, 6))
         ingest.ingest(shard, say=home.said.append)
         replay.replay(shard.connection, shard.merchants)
-        build(shard.connection, [may, june])
+        build_tables(shard.connection, [may, june])
         before = written(shard.connection)
 
         home.land("acme/entries/day.csv", csv(entries(MEMBERS, "m0", "2026-06-04")))
         ingest.ingest(shard, say=home.said.append)
         result = replay.replay(shard.connection, shard.merchants)
-        build(shard.connection, [june])
+        build_tables(shard.connection, [june])
         now = written(shard.connection)
         of_june = {
             name: shard.connection.execute(f"select count(*) from {name} where period = '2026-06'").fetchone()

@@ -13,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from pipelines import database
+
 _COUNTED = ("OPERATOR_TYPE", "OPERATOR_ROWS_SCANNED", "OPERATOR_CARDINALITY", "EXTRA_INFO")
 
 
@@ -41,8 +43,8 @@ class Touched:
 
     def _count(self, operator: Mapping[str, Any]) -> None:
         table = operator.get("extra_info", {}).get("Table", "")
-        database, _, name = table.partition(".")
-        if name and operator.get("operator_type") == "TABLE_SCAN" and database not in ("staging", "settings", '"temp"'):
+        owner, _, name = table.partition(".")
+        if name and operator.get("operator_type") == "TABLE_SCAN" and owner not in ("staging", "settings", '"temp"'):
             self.looked_through[name] += operator["operator_rows_scanned"]
             self.read[name] += operator["operator_cardinality"]
         for child in operator.get("children", ()):
@@ -54,13 +56,9 @@ def written(connection: duckdb.DuckDBPyConnection) -> Counter[str]:
 
     A row that DuckDB writes gets the next number of its table, and keeps it until then.
     """
-    tables = connection.execute(
-        "select schema_name || '.' || table_name from duckdb_tables()"
-        " where database_name = current_database() and not temporary"
-    ).fetchall()
     return Counter(
         {
             name: next(iter(connection.execute(f"select coalesce(max(rowid) + 1, 0) from {name}").fetchone() or ()))
-            for (name,) in tables
+            for name in database.tables(connection)
         }
     )
