@@ -174,8 +174,10 @@ class FrameWorkbook(Workbook):
         on_top = {"valign": "top"} if any(column.wraps_at for column in columns) else {}
         if on_top:
             formats["plain"] = self._format(**on_top)
-            formats["wrapped"] = self._format(**on_top, text_wrap=True)
-            formats["wrapped text"] = self._format(**on_top, text_wrap=True, quote_prefix=True)
+            # A sentence of ours reads from the left, also where it begins with a name that reads from the right.
+            sentence = {**on_top, "text_wrap": True, "align": "left", "reading_order": 1}
+            formats["wrapped"] = self._format(**sentence)
+            formats["wrapped text"] = self._format(**sentence, quote_prefix=True)
         for column in columns:
             if column.kind == "text":
                 formats["text"] = self._format(**on_top, quote_prefix=True)

@@ -295,6 +295,16 @@ def test_text_that_looks_like_a_formula_stays_text_with_the_quote_prefix(tmp_pat
     assert "<f>" not in sheet_xml(tmp_path / "book.xlsx")
 
 
+def test_a_sentence_reads_from_the_left_whatever_name_it_begins_with(tmp_path: Path) -> None:
+    said = ["משה לוי, an employee, was credited 15.05 USD.", "ليلى, an employee, was credited 9.00 USD.", "=1, too"]
+    frame = pl.DataFrame({"explanation": said})
+    write(tmp_path / "book.xlsx", frame, [Column("explanation", "text", wraps_at=20)])
+    sheet = openpyxl.load_workbook(tmp_path / "book.xlsx")["Credits Created"]
+    for row in (2, 3, 4):
+        alignment = sheet.cell(row, 1).alignment
+        assert (alignment.horizontal, alignment.readingOrder, alignment.wrap_text) == ("left", 1, True)
+
+
 def test_ids_that_look_like_numbers_stay_text(tmp_path: Path) -> None:
     ids = ["1200000000000", "0000123", "1.2E+12", "1e5", "0x1F", "2026-06-30", "12345678901234567890"]
     write_texts(tmp_path / "book.xlsx", *ids)
