@@ -64,6 +64,13 @@ _CREDIT_COLUMNS = (
     *("reason", "credit_type", "creator"),
 )
 
+# Of a ledger's table, the rows that are the stale members'. An id alone is asked for first, by a query with a condition:
+# DuckDB then reads only rows that may have one of these ids (a Bloom filter).
+_OF_STALE_MEMBERS = (
+    "member_id in (select member_id from stale_members group by member_id having count(*) > 0)"
+    " and (merchant_id, member_id) in (select merchant_id, member_id from stale_members)"
+)
+
 # What published months say of movements. What becomes of a credit after the last of them is not theirs.
 _PUBLISHED_MOVEMENTS = """
   select
@@ -166,6 +173,7 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     for name, table in (("stale_entries", "ledger.entries"), ("stale_movements", "facts.movements")):
         _find(connection, name, table, "view")
     _find_credits(connection, "view")
+    _create(connection, "former_totals", f"from ({models.load('facts.daily_totals').sql}) limit 0")
     results = [_checked(connection, model) for model in models.load_all("invariants")]
     _drop(connection, *_SCRATCH)
     return results
@@ -239,10 +247,7 @@ def _forget_members(connection: duckdb.DuckDBPyConnection) -> None:
     _find(connection, "stale_movements", "facts.movements", "view")
     _create(connection, "former_totals", models.load("facts.daily_totals").sql)
     for table in ("movements", "findings"):
-        connection.execute(
-            f"delete from facts.{table} where (merchant_id, member_id) in"  # noqa: S608 - names of ours
-            f" (select merchant_id, member_id from stale_members)"
-        )
+        connection.execute(f"delete from facts.{table} where {_OF_STALE_MEMBERS}")  # noqa: S608 - names of ours
 
 
 def _insert_credits(connection: duckdb.DuckDBPyConnection) -> int:
@@ -375,17 +380,17 @@ def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: st
     columns = ", ".join(_ENTRY_COLUMNS) if table == "ledger.entries" else "*"
     # Of merchants that are replayed from the start all members are stale: nobody needs to look for them.
     row = connection.execute("select bool_and(after_event = 0) from stale_merchants").fetchone()
-    whose = "stale_merchants using (merchant_id)" if row == (True,) else "stale_members using (merchant_id, member_id)"
+    theirs = "merchant_id in (select merchant_id from stale_merchants)" if row == (True,) else _OF_STALE_MEMBERS
     connection.execute(
-        f"create or replace temp {kind} {name} as select {columns} from {table} semi join {whose}"  # noqa: S608 - names of ours
+        f"create or replace temp {kind} {name} as select {columns} from {table} where {theirs}"  # noqa: S608 - names of ours
     )
 
 
 def _find_credits(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
-    """Make stale_credits the credits of the stale members and those that their entries name; as a view, all."""
+    """Make stale_credits those that the stale members' entries name, their own among them; as a view, all."""
     theirs = (
-        " where (merchant_id, member_id) in (select merchant_id, member_id from stale_members)"
-        " or (merchant_id, credit_id) in (select merchant_id, credit_id from stale_entries where credit_id is not null)"
+        " where credit_id in (select credit_id from stale_entries where credit_id is not null)"
+        " and (merchant_id, credit_id) in (select merchant_id, credit_id from stale_entries)"
     )
     connection.execute(
         f"create or replace temp {kind} stale_credits as select {', '.join(_CREDIT_COLUMNS)} from facts.credits"  # noqa: S608 - names of ours

@@ -6,6 +6,7 @@ Times without offset are UTC; the merchant acme is in New York and the member is
 import random
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipelines import replay as replays
@@ -1449,6 +1450,48 @@ def test_a_replay_that_breaks_an_invariant_leaves_everything_as_it_was(monkeypat
         assert isinstance(broken.value, BrokenPromiseError)
     assert _facts(ledger) == before
     assert ledger.replay().movements == 2
+
+
+def test_a_day_that_movements_have_left_is_held_against_its_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type  occurred_at       amount  expires_at
+        lot       created     2026-01-01T12:00   10.00  2026-01-31T12:00
+    """)
+    ).add(
+        rows("""
+        entry_id  entry_type  occurred_at       amount
+        buy       redeemed    2026-01-02T12:00   10.00
+    """)
+    )
+    update = replays._update_daily_totals
+
+    def forget_to_take_away_what_no_longer_expires(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("create temp table expired as from facts.daily_totals where movement_type = 'expired'")
+        update(connection)
+        connection.execute("insert into facts.daily_totals by name from expired")
+
+    monkeypatch.setattr(replays, "_update_daily_totals", forget_to_take_away_what_no_longer_expires)
+    with pytest.raises(replays.BrokenInvariantError, match="day 2026-01-31.*carried_forward -10.0000"):
+        ledger.replay()
+
+
+def test_a_movement_with_the_id_of_another_members_is_noticed() -> None:
+    ledger = replayed(
+        rows("""
+        entry_id  member_id  entry_type  occurred_at       amount
+        lot       m1         created     2026-01-01T12:00   10.00
+    """)
+    )
+    ledger.connection.execute("update facts.movements set id = 'other'")
+    ledger.add(
+        rows("""
+        entry_id  member_id  entry_type  occurred_at       amount
+        other     m2         created     2026-01-02T12:00    4.00
+    """)
+    )
+    with pytest.raises(replays.BrokenInvariantError, match="No two movements.*id other, part 1, movements 2"):
+        ledger.replay()
 
 
 def test_a_replay_is_part_of_its_callers_transaction() -> None:

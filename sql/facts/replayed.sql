@@ -8,6 +8,24 @@ with units as (
     string_agg(balance_type || '=' || unit || '/' || decimals, ' ' order by balance_type) as units
   from settings.balance_types
   group by merchant_id
+),
+
+-- As far as before, unless entries have come since.
+reach as (
+  select merchant_id, max(through_event) as through_event
+  from (
+    select merchant_id, through_event from facts.replayed
+    union all
+    select entries.merchant_id, entries.event
+    from ledger.entries as entries
+    join (
+      select merchant_id, coalesce(before.through_event, 0) as through_event
+      from settings.merchants
+      left join facts.replayed as before using (merchant_id)
+    ) as known
+      on known.merchant_id = entries.merchant_id and entries.event > known.through_event
+  )
+  group by merchant_id
 )
 
 select
@@ -22,6 +40,4 @@ select
   )::varchar as policies
 from settings.merchants
 join units using (merchant_id)
-join (
-  select merchant_id, max(event) as through_event from ledger.entries group by merchant_id
-) as reach using (merchant_id)
+join reach using (merchant_id)

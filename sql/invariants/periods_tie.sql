@@ -1,9 +1,19 @@
 -- Each day takes its opening balance to its closing balance by its movements: one row per day and type where not.
 --
 -- Balances are carried forward by facts.daily_totals. A period's closing is the next one's opening if each day of it
--- is what the movements of that day come to, each type with its sign.
-with days as (
-  select distinct merchant_id, day from stale_movements
+-- is what the movements of that day come to, each type with its sign. Looked at are the days on which the members'
+-- movements come to something else than before; of the others, neither side has changed.
+with days as materialized (
+  select distinct merchant_id, day
+  from (
+    select merchant_id, day, balance_type, unit, movement_type, overdrawn, amount, movements
+    from former_totals
+    union all
+    select merchant_id, day, balance_type, unit, movement_type, credit_id is null, -signed_amount, -1
+    from stale_movements
+  )
+  group by merchant_id, day, balance_type, unit, movement_type, overdrawn
+  having sum(amount) <> 0 or sum(movements) <> 0
 ),
 
 moved as (
@@ -23,7 +33,9 @@ moved as (
     sum(signed_amount) as signed_amount,
     count(*) as movements
   from facts.movements
-  semi join days using (merchant_id, day)
+  where
+    day in (select day from days group by day having count(*) > 0)
+    and (merchant_id, day) in (select merchant_id, day from days)
   group by all
 ),
 

@@ -1,5 +1,5 @@
 -- What changed balances in each period and is no issue, redemption, refund or expiry: one row per movement.
-with moved as (
+with moved as materialized (
   select period.period, period.timezone, movement.*
   from settings.periods as period
   join facts.movements as movement
@@ -7,6 +7,11 @@ with moved as (
     and movement.movement_type in ('opening', 'deducted', 'reversed', 'transferred_out', 'transferred_in')
     and movement.occurred_at >= period.starts_at
     and movement.occurred_at < period.cutoff
+),
+
+-- Asked for by their ids alone, of a query with a condition: DuckDB then reads only the credits that may have them.
+credits as (
+  from facts.credits where credit_id in (select credit_id from moved where credit_id is not null)
 )
 
 select
@@ -39,7 +44,7 @@ join ledger.entries as entry
   on entry.merchant_id = moved.merchant_id and entry.entry_id = moved.entry_id
 join settings.balance_types as kind
   on kind.merchant_id = moved.merchant_id and kind.balance_type = moved.balance_type
-left join facts.credits as credit
+left join credits as credit
   on credit.merchant_id = moved.merchant_id and credit.credit_id = moved.credit_id
 left join ledger.members as member
   on member.merchant_id = moved.merchant_id and member.member_id = moved.member_id

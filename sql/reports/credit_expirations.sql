@@ -1,7 +1,7 @@
 -- What expired in each period: one row per credit and expiry.
 --
 -- An entry may have the id that a derived expiry has: `derived` makes the order of such two a fixed one.
-with moved as (
+with moved as materialized (
   select period.period, period.timezone, movement.*
   from settings.periods as period
   join facts.movements as movement
@@ -9,6 +9,11 @@ with moved as (
     and movement.movement_type = 'expired'
     and movement.occurred_at >= period.starts_at
     and movement.occurred_at < period.cutoff
+),
+
+-- Asked for by their ids alone, of a query with a condition: DuckDB then reads only the credits that may have them.
+credits as (
+  from facts.credits where credit_id in (select credit_id from moved where credit_id is not null)
 )
 
 select
@@ -34,7 +39,7 @@ select
 from moved
 join settings.balance_types as kind
   on kind.merchant_id = moved.merchant_id and kind.balance_type = moved.balance_type
-join facts.credits as credit
+join credits as credit
   on credit.merchant_id = moved.merchant_id and credit.credit_id = moved.credit_id
 left join ledger.members as member
   on member.merchant_id = moved.merchant_id and member.member_id = moved.member_id

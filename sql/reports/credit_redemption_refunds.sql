@@ -1,7 +1,7 @@
 -- What was given back of redemptions in each period, and to which credit: one row per refund and credit.
 --
 -- redemption_id is the id of the row of Credit Redemptions that is given back.
-with moved as (
+with moved as materialized (
   select period.period, period.timezone, movement.*
   from settings.periods as period
   join facts.movements as movement
@@ -9,6 +9,11 @@ with moved as (
     and movement.movement_type = 'refunded'
     and movement.occurred_at >= period.starts_at
     and movement.occurred_at < period.cutoff
+),
+
+-- Asked for by their ids alone, of a query with a condition: DuckDB then reads only the credits that may have them.
+credits as (
+  from facts.credits where credit_id in (select credit_id from moved where credit_id is not null)
 )
 
 select
@@ -36,7 +41,7 @@ select
 from moved
 join settings.balance_types as kind
   on kind.merchant_id = moved.merchant_id and kind.balance_type = moved.balance_type
-left join facts.credits as credit
+left join credits as credit
   on credit.merchant_id = moved.merchant_id and credit.credit_id = moved.credit_id
 left join ledger.members as member
   on member.merchant_id = moved.merchant_id and member.member_id = moved.member_id

@@ -1,13 +1,26 @@
 -- Credits with something left at each period's as_of, whenever they were created: one row per credit.
-with extant as (
-  -- A movement tells its credit's state until the credit's next one.
+--
+-- A movement tells its credit's state until the credit's next one: the last movements of credits, and those whose next
+-- one is not yet. Asked for one after the other, since DuckDB then reads no other movements.
+with extant as materialized (
   select period.*, movement.credit_id, movement.remaining, movement.expires_at as expires_at_utc
+  from settings.periods as period
+  join facts.movements as movement
+    on movement.merchant_id = period.merchant_id and movement.occurred_at < period.as_of
+  where movement.remaining > 0 and movement.valid_until is null
+  union all
+  select period.*, movement.credit_id, movement.remaining, movement.expires_at
   from settings.periods as period
   join facts.movements as movement
     on movement.merchant_id = period.merchant_id
     and movement.occurred_at < period.as_of
-    and (movement.valid_until is null or movement.valid_until >= period.as_of)
+    and movement.valid_until >= period.as_of
   where movement.remaining > 0
+),
+
+-- Asked for by their ids alone, of a query with a condition: DuckDB then reads only the credits that may have them.
+credits as (
+  from facts.credits where credit_id in (select credit_id from extant where credit_id is not null)
 )
 
 select
@@ -39,6 +52,6 @@ select
   credit.location,
   credit.decimals
 from extant
-join facts.credits as credit using (merchant_id, credit_id)
+join credits as credit using (merchant_id, credit_id)
 left join ledger.members as member
   on member.merchant_id = credit.merchant_id and member.member_id = credit.member_id

@@ -11,19 +11,31 @@ with before as (
   join facts.daily_totals as total on total.merchant_id = period.merchant_id and total.day < period.first_day
 ),
 
-moved as (
+movements as materialized (
   select
     period.merchant_id, period.period, if(movement.occurred_at < period.ends_at, 'within', 'after') as flow,
-    movement.balance_type, movement.unit, movement.movement_type, movement.credit_id is null as overdrawn,
-    credit.reason, credit.credit_type, credit.creator, movement.signed_amount as amount
+    movement.balance_type, movement.unit, movement.movement_type, movement.credit_id, movement.signed_amount
   from settings.periods as period
   join facts.movements as movement
     on movement.merchant_id = period.merchant_id
     and movement.occurred_at >= period.starts_at
     and movement.occurred_at < period.as_of
-  left join facts.credits as credit
-    on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
   where movement.movement_type <> 'expiry_changed'
+),
+
+-- Asked for by their ids alone, of a query with a condition: DuckDB then reads only the credits that may have them.
+credits as (
+  from facts.credits where credit_id in (select credit_id from movements where credit_id is not null)
+),
+
+moved as (
+  select
+    movement.merchant_id, movement.period, movement.flow, movement.balance_type, movement.unit, movement.movement_type,
+    movement.credit_id is null as overdrawn, credit.reason, credit.credit_type, credit.creator,
+    movement.signed_amount as amount
+  from movements as movement
+  left join credits as credit
+    on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
 )
 
 select
