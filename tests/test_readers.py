@@ -601,6 +601,7 @@ def test_rows_of_parquet_are_counted_from_one(reading: Reading) -> None:
         ([float("nan"), float("inf"), float("-inf")], pa.float64(), ["nan", "inf", "-inf"]),
         ([0.1, 16777216.0], pa.float32(), ["0.1", "16777216"]),
         ([Decimal("12.3400")], pa.decimal128(18, 4), ["12.3400"]),
+        ([Decimal("12.3400"), Decimal("-0.0001")], pa.decimal128(38, 4), ["12.3400", "-0.0001"]),
         ([2**63, 5], pa.uint64(), [str(2**63), "5"]),
         ([-3], pa.int8(), ["-3"]),
         ([True, False], pa.bool_(), ["true", "false"]),
@@ -631,15 +632,18 @@ def test_a_parquet_value_as_the_text_of_a_cell(
 @pytest.mark.parametrize(
     ("array", "kind"),
     [
-        (pa.array([[1]]), "INTEGER[]"),
+        (pa.array([[1]]), "BIGINT[]"),
         (pa.array([{"x": 1}]), "STRUCT"),
         (pa.array([b"x"]), "BLOB"),
         (pa.array([dt.time(12)]), "TIME"),
+        (pa.array([Decimal("1.50")], pa.decimal256(39, 2)), "DECIMAL of more than 38 digits"),
+        (pa.array([Decimal("1.50")], pa.decimal256(76, 38)), "DECIMAL of more than 38 digits"),
     ],
 )
 def test_a_parquet_column_of_no_type_of_a_cell_refuses_the_file(reading: Reading, array: pa.Array, kind: str) -> None:
     problem = reading.refused(parquet(id=["a"], amount=[1], note=array), "parquet")
     assert (problem.reason, problem.column) == ("unknown_type", "note")
+    assert f"values of type {kind}" in str(problem)
     assert reading(parquet(id=["a"], amount=[1], Colour=array), "parquet").rows_read == 1
 
 
