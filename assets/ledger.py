@@ -75,7 +75,10 @@ def take_landing_files(
         for shard in session.shards:
             session.doing("Reading files")
             for result in session.held_back.each(
-                shard, lambda alone: ingest(alone, retry=session.retry_rejected, say=session.say)
+                shard,
+                lambda alone: ingest(
+                    alone, retry=session.retry_rejected, settled_s=session.settled_seconds, say=session.say
+                ),
             ):
                 outcomes += result.files
                 warnings += result.warnings

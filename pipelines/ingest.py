@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from pipelines import faults, models, promises, readers
+from pipelines import faults, models, promises, readers, stopping
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, make_folder, put_in_place
 from pipelines.operations import posting
@@ -28,6 +29,8 @@ from schemas.table import duckdb_columns
 
 KINDS = ("csv", "parquet", "jsonl", "xlsx")
 UNFINISHED_ENDINGS = (".part", ".tmp")
+# A file that somebody is still copying keeps changing. Runs that nobody watches let it come to rest.
+SETTLED_S = 10.0
 COPY_BYTES = 8 * 2**20
 _STILL_OPEN = """
   select source_row
@@ -78,11 +81,16 @@ class Landed:
     modified_ns: int
     changed_ns: int
 
+    def rested_s(self) -> float:
+        """How long ago the file last changed: its inode, whose time no copying program sets to that of its source."""
+        return abs(time.time() - self.changed_ns / 1e9)
 
-def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResult:
+
+def ingest(shard: Shard, *, retry: bool = False, settled_s: float = 0.0, say: Say = print) -> IngestResult:
     """Take every new file of the shard's merchants, in order of name; first whatever a former run left undone.
 
-    With `retry`, or where a merchant's settings have changed, rows that were set aside are read again.
+    With `retry`, or where a merchant's settings have changed, rows that were set aside are read again. A file that has
+    changed within the last `settled_s` seconds is waited for that long, and left alone where it goes on changing.
     Raises LedgerUnavailableError as `recover` does, and BrokenPromiseError.
     """
     journal = Journal(shard.home)
@@ -95,7 +103,7 @@ def ingest(shard: Shard, *, retry: bool = False, say: Say = print) -> IngestResu
                     event = journal.write(merchant.id, "retry", content)
                     result.files.append(_said(apply(shard, event), say))
         _remember_settings(shard, merchant)
-        for landed in landed_files(shard.home, merchant.id, result.warnings):
+        for landed in _settled_files(shard.home, merchant.id, settled_s, result.warnings):
             outcome = _take(shard, journal, merchant, landed, result)
             if outcome:
                 result.files.append(_said(outcome, say))
@@ -444,6 +452,18 @@ def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[
                 warnings.append(f"landing/{name} is no plain file and was left alone.")
                 continue
             yield Landed(dataset, path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _settled_files(home: Home, merchant_id: str, settled_s: float, warnings: list[str]) -> Iterator[Landed]:
+    """Those of the merchant's files that are at rest, or come to it while this waits for the one that changed last."""
+    if settled_s:
+        youngest_s = min((landed.rested_s() for landed in landed_files(home, merchant_id, [])), default=settled_s)
+        stopping.pause(max(settled_s - youngest_s, 0.0))
+    for landed in landed_files(home, merchant_id, warnings):
+        if landed.rested_s() >= settled_s:
+            yield landed
+        else:
+            warnings.append(f"landing/{landed.name} is still changing; it is taken when it has come to rest.")
 
 
 def undeclared_merchants(home: Home, declared: Collection[str]) -> list[str]:

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -40,6 +41,7 @@ class Session:
     held_back: HeldBack
     as_of: str | None
     retry_rejected: bool
+    settled_seconds: float
     restate: bool
     now: datetime
     run_id: str
@@ -125,6 +127,11 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
     wait_seconds: float = Field(default=600.0, description="How long to wait for a ledger that another run is using.")
     retry_rejected: bool = Field(default=False, description="Read the rows that were set aside again.")
+    settled_seconds: float = Field(
+        default=0.0,
+        description="Leave a file in landing/ alone until it has been unchanged for so long: somebody may still be"
+        f" copying it. Runs that nobody starts by hand say {ingest.SETTLED_S:.0f}.",
+    )
     restate: bool = Field(
         default=False,
         description="Settings that would change what published months say (draw order, refund grace days, timezone,"
@@ -154,6 +161,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                 held_back=held_back,
                 as_of=self.as_of or None,
                 retry_rejected=self.retry_rejected,
+                settled_seconds=self.settled_seconds,
                 restate=self.restate,
                 now=datetime.now(UTC),
                 run_id=context.run.run_id if context.run else "",
@@ -192,6 +200,11 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                     stack.push(opening.pop_all())
                     return chosen, wrong, held_back, opened
             speaks.say("merchants.toml has changed while this run waited: reading it again.")
+
+
+def unwatched(**config: Any) -> dict[str, Any]:
+    """The configuration of runs that nobody starts by hand: nobody has seen that the files in landing/ are whole."""
+    return {"resources": {"rollforward": {"config": {"settled_seconds": ingest.SETTLED_S, **config}}}}
 
 
 def is_last(context: dg.AssetExecutionContext) -> bool:

@@ -15,11 +15,10 @@ from dagster._core.storage.tags import (
 )
 
 from pipelines import alerts, database, due, ingest, jobs, runs, shards
+from pipelines.resources import unwatched
 from pipelines.settings import Home, SettingsError, find_home, read_each_merchant
 from pipelines.tables import WORKBOOK
 
-# A file that somebody is still copying keeps changing.
-SETTLED_S = 10.0
 LANDING_INTERVAL_S, MISSED_INTERVAL_S, FAILED_INTERVAL_S = 30, 300, 30
 WATCHED_JOBS = ("ingest", "monthly_report", "__ASSET_JOB")
 
@@ -38,7 +37,7 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     """
     home, now = find_home(), datetime.now(UTC)
     try:
-        new = new_files(home, now)
+        new = new_files(home)
     except (SettingsError, duckdb.Error) as problem:
         return dg.SkipReason(str(problem))
     if not new:
@@ -46,10 +45,11 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     cursor = hashlib.sha256(json.dumps([f"{now:%Y-%m-%d}", *new]).encode()).hexdigest()
     if cursor == context.cursor:
         return dg.SkipReason(f"An ingest has been asked for already, for {len(new):,} new files.")
-    return dg.SensorResult(run_requests=[dg.RunRequest(tags={"files": f"{len(new):,}"})], cursor=cursor)
+    request = dg.RunRequest(run_config=unwatched(), tags={"files": f"{len(new):,}"})
+    return dg.SensorResult(run_requests=[request], cursor=cursor)
 
 
-def new_files(home: Home, now: datetime) -> list[str]:
+def new_files(home: Home) -> list[str]:
     """Files in landing/ that have come to rest and that the ledger, as its copy for readers has it, does not know.
 
     Raises SettingsError.
@@ -64,10 +64,8 @@ def new_files(home: Home, now: datetime) -> list[str]:
     new = []
     for merchant_id in merchants:
         for landed in ingest.landed_files(home, merchant_id, []):
-            # The time of the inode's change, which no copying program sets to that of its source.
-            rested_s = abs(now.timestamp() - landed.changed_ns / 1e9)
             told = (landed.name, landed.size_bytes, landed.modified_ns)
-            if told not in known and rested_s >= SETTLED_S:
+            if told not in known and landed.rested_s() >= ingest.SETTLED_S:
                 new.append(" ".join(map(str, told)))
     return new
 
@@ -104,7 +102,7 @@ def months_without_workbook(context: dg.SensorEvaluationContext) -> dg.SensorRes
         requests.append(
             dg.RunRequest(
                 run_key=f"{first:%Y-%m} {last:%Y-%m} {' '.join(whose)} {now:%Y-%m-%d}",
-                run_config={"resources": {"rollforward": {"config": {"merchants": [*chosen]}}}},
+                run_config=unwatched(merchants=[*chosen]),
                 tags={
                     ASSET_PARTITION_RANGE_START_TAG: first.isoformat(),
                     ASSET_PARTITION_RANGE_END_TAG: last.isoformat(),

@@ -15,7 +15,7 @@ import dagster as dg
 import openpyxl
 import pytest
 
-from pipelines import alerts, due, runs, sensors
+from pipelines import alerts, due, ingest, runs, sensors
 from pipelines.alerts import Message
 from pipelines.definitions import defs
 from pipelines.resources import Voice
@@ -102,6 +102,8 @@ def test_the_schedule_names_the_month_just_ended_and_is_on() -> None:
         )
         (request,) = monthly_credit_reports.evaluate_tick(context).run_requests or []
     assert request.partition_key == "2026-06-01"
+    # Somebody may be copying a file at that very moment.
+    assert request.run_config["resources"]["rollforward"]["config"] == {"settled_seconds": 10.0}
     assert monthly_credit_reports.cron_schedule == "0 13 1 * *"
     for one in (*(defs.schedules or ()), *(defs.sensors or ())):
         assert one.default_status.value == "RUNNING", one.name
@@ -157,7 +159,7 @@ def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_no
     home.land("acme/entries/half.csv.part", "x")
     with runs.instance_of(home.home) as instance:
         assert not landed(instance).run_requests
-        monkeypatch.setattr(sensors, "SETTLED_S", 0.05)
+        monkeypatch.setattr(ingest, "SETTLED_S", 0.05)
         time.sleep(0.1)
         tick = landed(instance)
         (request,) = tick.run_requests
@@ -169,6 +171,49 @@ def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_no
         time.sleep(0.1)
         (request,) = landed(instance).run_requests
         assert request.tags["files"] == "1"
+
+
+def test_a_run_that_nobody_watches_takes_no_half_of_a_file_that_is_still_being_copied(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "SETTLED_S", 2.0)
+    growing = home.land("acme/entries/growing.csv", entries_csv(LATE)[:-4])
+    copied = threading.Event()
+
+    def copy_on() -> None:
+        while not copied.wait(0.05):
+            growing.write_bytes(growing.read_bytes())
+
+    def taken_by_service() -> dict[str, Any]:
+        (request,) = landed(instance).run_requests
+        resource = request.run_config["resources"]["rollforward"]["config"]
+        told = runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource=resource)
+        files: dict[str, Any] = told["ledger/files"]
+        return files
+
+    copying = threading.Thread(target=copy_on)
+    copying.start()
+    with runs.instance_of(home.home) as instance:
+        try:
+            time.sleep(2.1)
+            told = taken_by_service()
+        finally:
+            copied.set()
+            copying.join()
+        # The others have brought the run about.
+        assert [file["source_file"] for file in told["files"]] == ["acme/entries/2026.csv", "bolt/entries/2026.csv"]
+        assert told["warnings"] == [
+            "landing/acme/entries/growing.csv is still changing; it is taken when it has come to rest."
+        ]
+        growing.write_text(entries_csv(LATE), encoding="utf-8")
+        time.sleep(2.1)
+        # One that has just come is waited for.
+        home.land("bolt/entries/late.csv", entries_csv(LATE))
+        files = taken_by_service()["files"]
+    assert [(file["source_file"], file["accepted"]) for file in files] == [
+        ("acme/entries/growing.csv", 1),
+        ("bolt/entries/late.csv", 1),
+    ]
 
 
 # Whom they hold back
