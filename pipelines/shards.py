@@ -224,7 +224,9 @@ def tell_settings(connection: duckdb.DuckDBPyConnection, merchants: Mapping[str,
                 "closes_minute": merchant.anomalies.closes_minute,
             }
             for merchant in merchants.values()
-        ]
+        ],
+        # By itself Polars looks at a hundred rows for how many decimals a column has, and rounds the others to these.
+        infer_schema_length=None,
     )
     units = pl.DataFrame(
         [

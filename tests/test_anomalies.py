@@ -13,7 +13,7 @@ from pipelines.anomalies import Rule
 from pipelines.models import ModelError
 from pipelines.settings import Anomalies, BalanceType
 from tests.audited import audit, audited_ledger, flags, store, table
-from tests.ledgers import Ledger
+from tests.ledgers import Ledger, merchant, open_ledger
 from tests.reported import build, month
 from tests.tables import assert_rows
 
@@ -66,6 +66,13 @@ def test_the_thresholds_that_headers_name_are_those_of_the_settings_with_their_d
             assert said == told, f"{rule.name}: {name}"
             named.add(name)
     assert named == set(defaults)
+
+
+def test_a_threshold_is_what_the_merchant_says_also_after_a_hundred_others() -> None:
+    narrow = Anomalies(just_under_band_percent=Decimal("0.5"), robust_z=Decimal("3.75"))
+    ledger = open_ledger(*[merchant(f"m{number}") for number in range(100)], merchant("last", anomalies=narrow))
+    asked = "select just_under_band_percent, robust_z from settings.thresholds where merchant_id = 'last'"
+    assert ledger.connection.execute(asked).fetchone() == (Decimal("0.5"), Decimal("3.75"))
 
 
 def test_the_document_is_what_the_headers_say() -> None:
