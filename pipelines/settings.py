@@ -25,6 +25,8 @@ HOME_VARIABLE = "ROLLFORWARD_HOME"
 DEFAULT_HOME = Path("data")
 DEFAULT_BALANCE_TYPE = "default"
 USUAL_DECIMALS, MOST_DECIMALS = 2, 4
+# No amount of the ledger is as large; and in days, some 270 years.
+TOO_MUCH, MOST_WHOLE = 10**14, 100_000
 MERCHANT_ID = re.compile(r"[a-z0-9-]{1,63}")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -162,19 +164,19 @@ class Anomalies(_Strict):
 
     business_hours: Annotated[str, AfterValidator(_hours)] = "07:00-20:00"
     business_days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = WEEKDAYS[:6]
-    recovery_budget: Decimal = Field(default=Decimal(5000), ge=0)
-    robust_z: Decimal = Field(default=Decimal("3.5"), gt=0)
-    minimum_observations: int = Field(default=20, ge=2)
-    duplicate_credit_hours: int = Field(default=24, ge=1)
-    duplicate_batch_days: int = Field(default=7, ge=1)
-    split_days: int = Field(default=7, ge=1)
-    just_under_credits: int = Field(default=10, ge=1)
-    just_under_percent: Decimal = Field(default=Decimal(30), gt=0, le=100)
-    just_under_band_percent: Decimal = Field(default=Decimal(5), gt=0, lt=100)
-    pairing_credits: int = Field(default=5, ge=1)
-    pairing_percent: Decimal = Field(default=Decimal(25), gt=0, le=100)
-    pairing_times_median: Decimal = Field(default=Decimal(3), ge=1)
-    systemic_batches: int = Field(default=3, ge=2)
+    recovery_budget: Decimal = Field(default=Decimal(5000), ge=0, lt=TOO_MUCH, decimal_places=MOST_DECIMALS)
+    robust_z: Decimal = Field(default=Decimal("3.5"), gt=0, le=MOST_WHOLE, decimal_places=MOST_DECIMALS)
+    minimum_observations: int = Field(default=20, ge=2, le=MOST_WHOLE)
+    duplicate_credit_hours: int = Field(default=24, ge=1, le=MOST_WHOLE)
+    duplicate_batch_days: int = Field(default=7, ge=1, le=MOST_WHOLE)
+    split_days: int = Field(default=7, ge=1, le=MOST_WHOLE)
+    just_under_credits: int = Field(default=10, ge=1, le=MOST_WHOLE)
+    just_under_percent: Decimal = Field(default=Decimal(30), gt=0, le=100, decimal_places=MOST_DECIMALS)
+    just_under_band_percent: Decimal = Field(default=Decimal(5), gt=0, lt=100, decimal_places=MOST_DECIMALS)
+    pairing_credits: int = Field(default=5, ge=1, le=MOST_WHOLE)
+    pairing_percent: Decimal = Field(default=Decimal(25), gt=0, le=100, decimal_places=MOST_DECIMALS)
+    pairing_times_median: Decimal = Field(default=Decimal(3), ge=1, le=MOST_WHOLE, decimal_places=MOST_DECIMALS)
+    systemic_batches: int = Field(default=3, ge=2, le=MOST_WHOLE)
 
     @property
     def opens_minute(self) -> int:
@@ -197,9 +199,9 @@ class Merchant(_Strict):
     label: Annotated[str, AfterValidator(_as_in_a_cell)] = "Farm"
     draw_order: Literal["expiring_first", "oldest_first"] = "expiring_first"
     refund_grace_days: int = Field(default=0, ge=0, le=3660)
-    reversal_window_days: int = Field(default=60, ge=0)
-    reversal_limit: Decimal | None = Field(default=None, ge=0)
-    approval_limit: Decimal | None = Field(default=None, ge=0)
+    reversal_window_days: int = Field(default=60, ge=0, le=MOST_WHOLE)
+    reversal_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH)
+    approval_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH)
     decimal_comma: bool = False
     ignore_columns: tuple[str, ...] = ()
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
@@ -386,6 +388,7 @@ _SHOULD_BE = {
     "bool_type": "true or false",
     "string_type": "text in quotes",
     "int_type": "a whole number",
+    "decimal_max_places": f"a number of at most {MOST_DECIMALS} decimals",
 }
 
 
