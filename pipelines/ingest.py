@@ -78,11 +78,12 @@ class Landed:
     path: Path
     name: str
     size_bytes: int
-    modified_ns: int
+    # Of its inode, which no copying program sets to that of its source: a file put in the place of another may have
+    # the same size and the same time of modification.
     changed_ns: int
 
     def rested_s(self) -> float:
-        """How long ago the file last changed: its inode, whose time no copying program sets to that of its source."""
+        """How long ago the file last changed."""
         return abs(time.time() - self.changed_ns / 1e9)
 
 
@@ -381,7 +382,7 @@ def _take(
         "select size_bytes, modified_ns from ledger.landing where merchant_id = $1 and path = $2",
         [merchant.id, landed.name],
     ).fetchone()
-    if known == (landed.size_bytes, landed.modified_ns):
+    if known == (landed.size_bytes, landed.changed_ns):
         result.unchanged += 1
         return None
     try:
@@ -419,7 +420,7 @@ def _remember_landed(shard: Shard, merchant: Merchant, landed: Landed, sha256: s
         )
         shard.connection.execute(
             "insert into ledger.landing values ($1, $2, $3, $4, $5)",
-            [merchant.id, landed.name, landed.size_bytes, landed.modified_ns, sha256],
+            [merchant.id, landed.name, landed.size_bytes, landed.changed_ns, sha256],
         )
 
 
@@ -451,7 +452,7 @@ def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[
             if not stat.S_ISREG(status.st_mode):
                 warnings.append(f"landing/{name} is no plain file and was left alone.")
                 continue
-            yield Landed(dataset, path, name, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            yield Landed(dataset, path, name, status.st_size, status.st_ctime_ns)
 
 
 def _settled_files(home: Home, merchant_id: str, settled_s: float, warnings: list[str]) -> Iterator[Landed]:
@@ -506,7 +507,7 @@ def _archive(shard: Shard, landed: Landed, source: BinaryIO) -> str | None:
         copy.flush()
         os.fsync(copy.fileno())
     after = os.fstat(source.fileno())
-    if (after.st_size, after.st_mtime_ns) != (landed.size_bytes, landed.modified_ns):
+    if (after.st_size, after.st_ctime_ns) != (landed.size_bytes, landed.changed_ns):
         beside.unlink()
         return None
     put_in_place(beside, archive / digest.hexdigest())

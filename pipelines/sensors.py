@@ -64,7 +64,7 @@ def new_files(home: Home) -> list[str]:
     new = []
     for merchant_id in merchants:
         for landed in ingest.landed_files(home, merchant_id, []):
-            told = (landed.name, landed.size_bytes, landed.modified_ns)
+            told = (landed.name, landed.size_bytes, landed.changed_ns)
             if told not in known and landed.rested_s() >= ingest.SETTLED_S:
                 new.append(" ".join(map(str, told)))
     return new

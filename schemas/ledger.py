@@ -304,7 +304,7 @@ class Landing(Table):
     merchant_id: Text = text("The merchant.")
     path: Text = text("The path below landing/.")
     size_bytes: Whole = whole("Size when read.")
-    modified_ns: Whole = whole("Modification time when read, nanoseconds.")
+    modified_ns: Whole = whole("When the file had last changed (its inode), nanoseconds.")
     sha256: Text = text("Content when read.")
 
 

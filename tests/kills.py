@@ -80,8 +80,8 @@ SNOW_DAY = {
     "enrollment_filters": [{"classes": ["Tumbling"]}],
 }
 
-# What differs between two runs that do the same.
-OF_THE_RUN = "run_id"
+# What differs between two runs that do the same: the run, and when a home's files were put there.
+OF_THE_RUN = ("run_id", "modified_ns")
 TIMEOUT_S = 300
 FOLDERS = ("archive", "journal", "reports", "previews", "operations", "saved")
 
@@ -431,7 +431,7 @@ def left(home: Path) -> dict[str, Any]:
         for schema, table in connection.execute(
             "select schema_name, table_name from duckdb_tables() where not temporary order by all"
         ).fetchall():
-            columns = [name for name in connection.table(f"{schema}.{table}").columns if name != OF_THE_RUN]
+            columns = [name for name in connection.table(f"{schema}.{table}").columns if name not in OF_THE_RUN]
             found = connection.execute(f"select {', '.join(columns)} from {schema}.{table}").fetchall()
             said = [str(row) for row in found]
             # A preview that is made again is another one, by its instant; here both are of the same.

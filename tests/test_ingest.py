@@ -926,6 +926,15 @@ def test_an_unchanged_file_is_not_read_again(home: Installation) -> None:
     assert len(touched.tables["files"]) == 1
 
 
+def test_a_corrected_file_is_read_though_it_has_the_size_and_the_time_of_the_one_before(home: Installation) -> None:
+    # As files have that come out of a zip file without times of its own.
+    at_1980 = (315_532_800, 315_532_800)
+    for number, correct in enumerate(("1.00", "2.00"), 1):
+        file = home.land("acme/entries/a.csv", csv([{**ENTRY, "entry_id": f"e{number}", "amount": correct}]))
+        os.utime(file, at_1980)
+        assert home.ingest().counts == [(1, 1, 0, 0)]
+
+
 def test_the_same_bytes_under_another_name_are_duplicates(home: Installation) -> None:
     content = entries_csv("""
         entry_id  amount
