@@ -726,6 +726,24 @@ def test_a_cell_of_a_sheet_as_text(reading: Reading, left: int) -> None:
     assert [row[1:] for row in reading.rows] == [("a", cell, cell) for _, cell in CELLS_OF_A_SHEET]
 
 
+def test_a_formula_whose_result_is_not_stored_sets_its_row_aside(reading: Reading) -> None:
+    # openpyxl does not compute; what it writes would be read as blank, and a credit with it as one that never expires.
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    for row in (["id", "amount", "note", "Colour"], ["a", 1, "=DATE(2026,6,30)"], ["b", 2], [None, None, "=1+1"]):
+        book.active.append(row)
+    book.active.append(["c", 3, None, "=A1"])
+    for number in range(40_000):
+        book.active.append([f"e{number}", 4, "x" * 30])
+    book.active.append(["z", "=1+1"])
+    file = io.BytesIO()
+    book.save(file)
+    read = reading(file.getvalue(), "xlsx")
+    assert (read.rows_read, read.malformed) == (40_004, 2)
+    assert [row[0] for row in reading.malformed] == [2, 40_006]
+    assert {row[2] for row in reading.malformed} == {"formula_without_result"}
+
+
 def test_a_value_beside_the_table_makes_its_row_malformed(reading: Reading) -> None:
     reading(xlsx(["id", "amount"], ["a", 1], ["b", None, None, "see above"]), "xlsx")
     assert [row[:2] for row in reading.rows] == [(2, "a")]

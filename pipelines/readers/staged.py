@@ -22,6 +22,8 @@ EXPLANATIONS = {
     "too_few_cells": "The row has fewer cells than the header has columns: a delimiter is missing, or it was cut off.",
     "too_many_cells": "The row has more cells than the header has columns: text with the delimiter in it needs quotes.",
     "broken_quotes": 'A quote opens a cell of this row and does not close it: within quotes, write a quote twice ("").',
+    "formula_without_result": "A formula of this row has no result: a program wrote it that does not compute. Open the"
+    " workbook in a spreadsheet program and save it there.",
     "nul_byte": "The row holds a NUL character, which no text has: it was damaged on its way here.",
     "too_long": "The row is longer than 32 million characters. A line break or a closing quote is missing.",
     "invalid_json": "The line is not valid JSON: it was cut off, or text in it lacks its quotes.",

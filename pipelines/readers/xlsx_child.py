@@ -2,8 +2,9 @@
 
 A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
 process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
-cells as text), the first of them one row, the header. Where the file is to blame it exits with 3 and says why, as JSON;
-where its output cannot be written, with 4 and the number of the error; where memory is short, with 5.
+cells as text, which of them are formulas without a result), the first of them one row, the header. Where the file is to
+blame it exits with 3 and says why, as JSON; where its output cannot be written, with 4 and the number of the error;
+where memory is short, with 5.
 
     python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
 """
@@ -45,6 +46,14 @@ ERROR_CELL = re.compile(
     rb"""<(?:\w+:)?v>([^<]*)<""",
     re.DOTALL,
 )
+FORMULA = re.compile(rb"<(?:\w+:)?f\b")
+# A cell with a formula whose result is a number, a date or a truth; and whether the result is stored with it.
+FORMULA_CELL = re.compile(
+    rb"""<(?:\w+:)?c\b(?![^>]*\st=["']str["'])(?=[^>]*\sr=["']([A-Z]+)([0-9]+)["'])[^>]*[^/]>"""
+    rb"""(\s*<(?:\w+:)?f\b(?:(?!</?(?:\w+:)?c[\s>]).)*)</(?:\w+:)?c>""",
+    re.DOTALL,
+)
+RESULT = re.compile(rb"<(?:\w+:)?v(?:\s[^>]*)?>[^<]")
 
 Place = tuple[int, int]
 
@@ -69,7 +78,7 @@ def convert(path: str, output: str, decimal_mark: str) -> None:
         shown = [sheet for sheet in sheets if sheet.visible == python_calamine.SheetVisibleEnum.Visible]
         name = (shown or sheets)[0].name
         sheet = book.get_sheet_by_name(name)
-        errors = error_cells(path, name)
+        errors, unknown = told_cells(path, name)
     except python_calamine.PasswordError:
         raise FileError(
             "password", "The workbook asks for a password. Save it without one and send it again."
@@ -80,13 +89,17 @@ def convert(path: str, output: str, decimal_mark: str) -> None:
         *DAMAGED_ZIP,
     ):
         raise FileError("corrupt_file", CORRUPT) from None
-    schema = pa.schema([("source_row", pa.int64()), ("cells", pa.list_(pa.string()))])
+    schema = pa.schema(
+        [("source_row", pa.int64()), ("cells", pa.list_(pa.string())), ("without_result", pa.list_(pa.int64()))]
+    )
     first_column = sheet.start[1] if sheet.start else 0
     written = 0
     with pa.OSFile(output, "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in batches(sheet.iter_rows(), first_column, errors, decimal_mark):
             numbers, cells = zip(*batch, strict=True)
-            columns = [pa.array(column, field.type) for column, field in zip((numbers, cells), schema, strict=True)]
+            unknown_in = [[column - first_column for column in unknown.get(number, ())] for number in numbers]
+            told = (numbers, cells, unknown_in)
+            columns = [pa.array(column, field.type) for column, field in zip(told, schema, strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             written += 1
     if not written:
@@ -139,9 +152,12 @@ def text(value: Any, decimal_mark: str) -> str | None:
     return str(value)
 
 
-def error_cells(path: str, sheet: str) -> dict[Place, str]:
-    """The cells of a sheet that show an error, by row and column: calamine takes them for blank."""
-    found = {}
+def told_cells(path: str, sheet: str) -> tuple[dict[Place, str], dict[int, set[int]]]:
+    """Cells of a sheet that calamine takes for blank: what those show that show an error, by row and column; and the
+    columns, by row, of formulas whose result is not stored, as programs write them that do not compute.
+    """
+    found: dict[Place, str] = {}
+    without_result: dict[int, set[int]] = {}
     with zipfile.ZipFile(path) as parts, parts.open(part_of_sheet(parts, sheet)) as file:
         begun = b""
         while chunk := file.read(CHUNK_BYTES):
@@ -151,9 +167,12 @@ def error_cells(path: str, sheet: str) -> dict[Place, str]:
             if TYPE_OF_ERROR.search(seen):
                 for column, row, shows in ERROR_CELL.findall(seen):
                     found[int(row), column_number(column)] = shows.decode()
+            for column, row, inside in FORMULA_CELL.findall(seen) if FORMULA.search(seen) else ():
+                if not RESULT.search(inside):
+                    without_result.setdefault(int(row), set()).add(column_number(column))
             last_end = max(seen.rfind(b"</c>"), seen.rfind(b":c>"), len(seen) - 4 * CHUNK_BYTES)
             begun = seen[last_end:]
-    return found
+    return found, without_result
 
 
 def part_of_sheet(parts: zipfile.ZipFile, sheet: str) -> str:

@@ -40,12 +40,19 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
         places = match_names(header, shape, "the header")
         held = {name: f"c{place}" for place, name in enumerate(places) if name is not None}
         columns = [f"c{place}" for place in range(len(places))]
+        known = [place for place, name in enumerate(places) if name is not None]
         with staged.streamed(con, _rest(batches), batches.schema):
             con.execute(
                 f"""
                 create table staging.cells as
                 with rows as (
-                    select source_row, cells, if(len(cells) > {len(columns)}, 'too_many_cells', null) as reason
+                    select
+                        source_row,
+                        cells,
+                        case
+                            when len(cells) > {len(columns)} then 'too_many_cells'
+                            when list_has_any(without_result, {known}) then 'formula_without_result'
+                        end as reason
                     {"".join(f", cells[{place}] as {column}" for place, column in enumerate(columns, 1))}
                     from batches
                 )
