@@ -30,6 +30,7 @@ from pipelines.readers import (
     csv_file,
     csv_structure,
     parquet_file,
+    xlsx_child,
     xlsx_file,
 )
 
@@ -742,6 +743,16 @@ def test_a_formula_whose_result_is_not_stored_sets_its_row_aside(reading: Readin
     assert (read.rows_read, read.malformed) == (40_004, 2)
     assert [row[0] for row in reading.malformed] == [2, 40_006]
     assert {row[2] for row in reading.malformed} == {"formula_without_result"}
+
+
+def test_a_whole_sheet_is_whole_wherever_a_chunk_of_it_ends(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [[f"e{number}", Formula("=1+1", 2), Formula('="x"', "x")] for number in range(30)]
+    found = xlsx(["id", "amount", "note"], *rows)
+    path = reading.folder / "formulas.xlsx"
+    path.write_bytes(found)
+    for chunk_bytes in range(200, 260):
+        monkeypatch.setattr(xlsx_child, "CHUNK_BYTES", chunk_bytes)
+        assert xlsx_child.told_cells(str(path), "Sheet1") == ({}, {})
 
 
 def test_a_value_beside_the_table_makes_its_row_malformed(reading: Reading) -> None:

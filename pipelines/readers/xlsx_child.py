@@ -38,8 +38,9 @@ DAMAGED_ZIP = (
     *(NotImplementedError, RuntimeError, OSError, EOFError, ValueError, LookupError),
 )
 TYPE_OF_ERROR = re.compile(rb"""\st=["']e["']""")
-# A cell whose shared text has no number: calamine takes it for the first one.
-NO_SUCH_TEXT = re.compile(rb"""\st=["']s["'][^>/]*>\s*<(?:\w+:)?v>(?!\s*[0-9]+\s*<)""")
+# A cell whose shared text has no number: calamine takes it for the first one. All of it is there, up to the next tag: a
+# chunk may end in the middle of the number.
+NO_SUCH_TEXT = re.compile(rb"""\st=["']s["'][^>/]*>\s*<(?:\w+:)?v>(?!\s*[0-9]+\s*<)[^<]*<""")
 # A cell that shows an error such as #N/A: its place, and what it shows.
 ERROR_CELL = re.compile(
     rb"""<(?:\w+:)?c\b(?=[^>]*\st=["']e["'])(?=[^>]*\sr=["']([A-Z]+)([0-9]+)["'])[^>]*[^/]>(?:(?!</(?:\w+:)?c>).)*?"""
