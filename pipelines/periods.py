@@ -185,6 +185,7 @@ def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> No
     connection.execute("create or replace table settings.periods as from _told")
     connection.unregister("_told")
     connection.execute(
-        "create or replace table settings.published as select merchant_id, ends_at, closing_balances"
+        "create or replace table settings.published as"
+        " select merchant_id, ((period || '-01')::date + interval 1 month)::date as next_day, closing_balances"
         " from ledger.published where is_final and version = 1 and closing_balances is not null"
     )

@@ -342,6 +342,19 @@ def test_another_policy_that_would_restate_published_months_is_refused_unless_as
     assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 2)
 
 
+def test_another_timezone_leaves_the_books_as_closed_and_a_late_entry_is_told_once(home: Installation) -> None:
+    home.land("acme/entries/midnight.csv", entries_csv("entry_id  occurred_at\nmidnight  2026-07-01T03:30Z"))
+    report(home, "2026-06")  # of June in New York, and of July in UTC
+    home.configure(TWO.replace("America/New_York", "UTC"))
+    report(home, "2026-06", restate=True)
+    home.land("acme/entries/late.csv", entries_csv(LATE.replace("05-20", "06-20")))
+    june, july = (one["path"] for one in report(home, "2026-06", "2026-07") if one["merchant_id"] == "acme")
+    flags = openpyxl.load_workbook(june)["Anomaly Flags"].iter_rows(values_only=True)
+    assert [row[11] for row in flags if row[0] == "late_entry"] == ["late"]
+    labels = ("Opening balance as published", "Late entries", "Opening balance, restated")
+    assert [cell(july, "Summary Statistics", label) for label in labels] == [22.0, -7.5, 14.5]
+
+
 @pytest.mark.slow
 def test_another_policy_that_changes_nothing_published_is_taken(home: Installation) -> None:
     report(home, "2026-06")

@@ -5,11 +5,22 @@
 -- means: The entry belongs to a month whose workbook had been published when it came. That workbook does not have it; a
 --   newer version does.
 -- do: Tell whoever closed the month on the first version, and find out why the source was late.
-with published as (
-  select merchant_id, period as month, starts_at, ends_at, min(recorded_at) as published_at
+with months as (
+  select merchant_id, period as month, min(recorded_at) as published_at
   from ledger.published
   where is_final
   group by all
+),
+
+-- When a month begins and ends is for the timezone to say that holds now: versions from before a restatement may have
+-- been of another, and an entry is of one month only.
+published as (
+  select
+    months.*,
+    as_utc((month || '-01')::timestamp, merchant.timezone) as starts_at,
+    as_utc((month || '-01')::timestamp + interval 1 month, merchant.timezone) as ends_at
+  from months
+  join settings.merchants as merchant using (merchant_id)
 ),
 
 late as (
