@@ -86,9 +86,10 @@ def build(connection: duckdb.DuckDBPyConnection, name: str) -> Built:
     """
     promise = promise_of(name)
     connection.execute(create_statement(name, promise))
-    # A period is kept as of one instant only: an interim report gives way to the next, and to the final one.
+    # An interim report gives way to the next, and to the final one; the final one to itself only.
     connection.execute(
-        f"delete from {name} where (merchant_id, split_part(period, '@', 1)) in"  # noqa: S608 - names of ours
+        f"delete from {name} where (merchant_id, period) in (select merchant_id, period from settings.periods)"  # noqa: S608 - names of ours
+        " or contains(period, '@') and (merchant_id, split_part(period, '@', 1)) in"
         " (select merchant_id, split_part(period, '@', 1) from settings.periods)"
     )
     if name == FLAGS:

@@ -628,6 +628,24 @@ def test_flags_of_several_periods_and_merchants_at_once_are_those_of_each_alone(
     assert all(together)
 
 
+def test_flags_asked_for_by_month_are_those_of_its_final_report_else_those_of_an_interim_one() -> None:
+    june = {"early": "2026-06-02T12:00", "late": "2026-06-20T12:00"}
+    ledger = audited_ledger([credit(name, at=at, reason=None) for name, at in june.items()])
+
+    def listed(period: str) -> list[str]:
+        listing = models.load("listings.anomaly_flags")
+        asked = dict.fromkeys(listing.parameters) | {"merchants": ["acme"], "period": period, "rule": "missing_reason"}
+        return [str(row["credit_id"]) for row in ledger.connection.execute(listing.sql, asked).pl().to_dicts()]
+
+    build(ledger, month(ledger, "2026-06", as_of="2026-06-15"))
+    assert listed("2026-06") == ["early"]
+    build(ledger, month(ledger, "2026-06"))
+    assert listed("2026-06") == ["early", "late"]
+    build(ledger, month(ledger, "2026-06", as_of="2026-06-15"))
+    assert listed("2026-06") == ["early", "late"]
+    assert listed("2026-06@20260616T000000Z") == ["early"]
+
+
 def test_errors_come_first_and_each_flag_has_a_place() -> None:
     june = audit(REVERSALS, LIMIT)
     severities = [row["severity"] for row in flags(june)]

@@ -23,6 +23,7 @@ from pipelines import periods, reports, shards
 from pipelines.periods import Period, PeriodError
 from pipelines.promises import BrokenPromiseError
 from pipelines.settings import Merchant
+from pipelines.workbook import contents_of
 from tests import oracle, random_ledgers
 from tests.ledgers import Ledger, as_merchant, insert, merchant, open_ledger
 from tests.oracle import Policy
@@ -1013,6 +1014,17 @@ def test_an_interim_month_gives_way_to_the_final_one() -> None:
     build(ledger, month(ledger, "2026-06", as_of="2026-06-15"))
     build(ledger, month(ledger, "2026-06"))
     assert ledger.connection.execute("select distinct period from reports.checks").fetchall() == [("2026-06",)]
+
+
+def test_a_final_month_stays_beside_an_interim_one() -> None:
+    ledger = ledger_of(LATER)
+    (final,) = build(ledger, month(ledger, "2026-06"))
+    build(ledger, month(ledger, "2026-06", as_of="2026-06-15"))
+    build(ledger, month(ledger, "2026-06", as_of="2026-06-16"))
+    kept = ledger.connection.execute("select distinct period from reports.checks order by period").fetchall()
+    assert kept == [("2026-06",), ("2026-06@20260617T000000Z",)]
+    again = contents_of(ledger.connection, final.contents.period)
+    assert all(again.tables[name].equals(table) for name, table in final.contents.tables.items())
 
 
 def test_several_periods_in_one_build_are_each_as_if_built_alone() -> None:

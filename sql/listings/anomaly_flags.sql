@@ -1,4 +1,6 @@
 -- Flags of the periods that have been reported, as they were then: one row per flag.
+--
+-- Of a month asked for, those of its final report; those of an interim one where there is no other.
 select
   merchant_id,
   period,
@@ -17,7 +19,12 @@ select
   rule_version
 from audits.anomaly_flags
 where list_contains($merchants, merchant_id)
-  and ($period::varchar is null or period = $period or starts_with(period, $period || '@'))
+  and (
+    $period::varchar is null
+    or period = $period
+    or starts_with(period, $period || '@')
+    and (merchant_id, $period::varchar) not in (select merchant_id, period from reports.checks)
+  )
   and ($rule::varchar is null or rule = $rule)
   and ($severity::varchar is null or severity = $severity)
   and ($member::varchar is null or member_id = $member)
