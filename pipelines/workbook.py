@@ -255,7 +255,7 @@ class _Summary:
         sheet.write_formula(
             AS_OF_ROW + 2, 1, formula, styles(RIGHT if len(counts) < FIRST_AMOUNT_WIDTH else PLAIN), counts
         )
-        interim = "" if period.is_final else "Interim: as of is not the end of a month. "
+        interim = "" if period.is_final else "Interim: not a month as of its end. "
         styles.write(sheet, AS_OF_ROW + 3, 0, f"{interim}Times are those of {period.merchant.timezone}.", NOTE)
         if missing := incomplete(self.contents):
             styles.write(sheet, AS_OF_ROW + 4, 0, missing, ALERT)
@@ -529,7 +529,7 @@ def _write_about(book: FrameWorkbook, contents: Contents) -> None:
         (this, "Merchant", f"{merchant.name} ({merchant.id})"),
         (this, "Period", f"{period.first_day} to {period.last_day}, both included, in {merchant.timezone}"),
         (this, "As of", f"{period.as_of:%Y-%m-%d %H:%M:%S} UTC"),
-        (this, "State", "final" if period.is_final else "interim: as of is not the end of a month"),
+        (this, "State", "final" if period.is_final else "interim: not a month as of its end"),
         *((this, "State", said) for said in filter(None, [incomplete(contents)])),
         (this, "Entries behind it", f"{behind['entries']:,}"),
         (this, "Hash over their content", behind["entries_hash"]),

@@ -350,12 +350,13 @@ def test_the_merchants_currency_is_in_b_whatever_the_alphabet_says(tmp_path: Pat
 
 def test_an_interim_report_says_so(tmp_path: Path) -> None:
     ledger = ledger_of([])
+    interim = "Interim: not a month as of its end. Times are those of UTC."
     for period, note in (
         (month(ledger, "2026-06"), "Times are those of UTC."),
-        (
-            month(ledger, "2026-06", as_of="2026-06-15"),
-            "Interim: as of is not the end of a month. Times are those of UTC.",
-        ),
+        (month(ledger, "2026-06", as_of="2026-06-15"), interim),
+        # The end of a month, but not of this one; and dates that are those of a month, but no month.
+        (month(ledger, "2026-06", as_of="2026-07-31"), interim),
+        (dates(ledger, "2026-06-01", "2026-06-30", as_of="2026-06-30"), interim),
     ):
         (built,) = build(ledger, period)
         assert openpyxl.load_workbook(written(built.contents, tmp_path))[SUMMARY]["A16"].value == note
