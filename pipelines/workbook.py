@@ -258,7 +258,7 @@ class _Summary:
         interim = "" if period.is_final else "Interim: not a month as of its end. "
         styles.write(sheet, AS_OF_ROW + 3, 0, f"{interim}Times are those of {period.merchant.timezone}.", NOTE)
         if missing := incomplete(self.contents):
-            styles.write(sheet, AS_OF_ROW + 4, 0, missing, ALERT)
+            sheet.write_string(AS_OF_ROW + 4, 0, missing, styles(ALERT))  # whole, which a label may not be
         names: set[str] = set()
         for column, total in enumerate(self.totals.iter_rows(named=True), start=1):
             unit, decimals, letter = total["unit"], total["decimals"], xl_col_to_name(column)
@@ -483,7 +483,7 @@ def _write_checks(
     master = f'=IF(COUNTIF({results},"OK")=ROWS({results}),"OK","NOT OK")'
     sheet.write_formula(0, 1, master, styles(GOOD if said == "OK" else BAD), said)
     if missing := incomplete(contents):
-        styles.write(sheet, 1, 0, missing, ALERT)
+        sheet.write_string(1, 0, missing, styles(ALERT))
     looks = {"Amount": HEADER_RIGHT, "Against": {**HEADER, **INDENTED}, "Difference": HEADER_RIGHT}
     looks |= {"Result": {**HEADER, **CENTERED}}
     for column, name in enumerate(("What", "Unit", "Amount", "Against", "Amount", "Difference", "Result")):

@@ -487,7 +487,9 @@ def test_the_summary_says_how_many_flags_there_are_and_whether_something_is_miss
     path = written(june.contents, tmp_path)
     summary = openpyxl.load_workbook(path, data_only=True)[SUMMARY]
     assert (summary["A15"].value, summary["B15"].value) == ("Anomaly Flags", "Errors 2, warnings 1, info 0")
-    assert str(summary["A17"].value).startswith("Incomplete: the newest row of entries is dated 2026-06-01")
+    said = "Incomplete: the newest row of entries is dated 2026-06-01 12:00; one dated 2026-07-01 or later says that"
+    assert summary["A17"].value == f"{said} 2026-06-30 is over."
+    assert openpyxl.load_workbook(path)["Checks"]["A2"].value == summary["A17"].value
     assert str(openpyxl.load_workbook(path)[SUMMARY]["B15"].value).startswith('="Errors "&(COUNTIF(')
 
 
