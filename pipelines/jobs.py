@@ -7,11 +7,12 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from assets.workbook import shown
+from pipelines import clock, periods, replay, reports
 from pipelines import ingest as ingesting
-from pipelines import periods, replay, reports
 from pipelines.audits import held_back
 from pipelines.publish import publish
 from pipelines.resources import Rollforward, Session, for_people
+from pipelines.settings import Merchant
 from pipelines.shards import Shard
 from pipelines.tables import WORKBOOK
 from pipelines.workbook import Contents, contents_of
@@ -42,7 +43,7 @@ class FreeDates(dg.Config):
     )
 
     def days(self, today: date) -> tuple[date, date]:
-        """The first and the last day. Raises PeriodError."""
+        """The first and the last day, where it is `today`. Raises PeriodError."""
         ended = today.replace(day=1) - periods.ONE_DAY
         return (
             periods.parse_day(self.start) if self.start else ended.replace(day=1),
@@ -55,8 +56,12 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
     """Build the report tables, read them, and take them back: only a month's tables are kept."""
     session = rollforward.session
     with for_people():
-        first, last = config.days(session.now.date())
-        session.tell(lambda merchant: [periods.range_of(merchant, first, last, now=session.now, as_of=session.as_of)])
+
+        def dates_of(merchant: Merchant) -> list[periods.Period]:
+            first, last = config.days(clock.day_of(session.now, merchant.timezone))
+            return [periods.range_of(merchant, first, last, now=session.now, as_of=session.as_of)]
+
+        session.tell(dates_of)
         contents = []
         for shard in session.shards:
             session.held_back.each(shard, lambda alone: ingesting.ingest(alone, say=session.say))

@@ -355,6 +355,21 @@ def test_another_timezone_leaves_the_books_as_closed_and_a_late_entry_is_told_on
     assert [cell(july, "Summary Statistics", label) for label in labels] == [22.0, -7.5, 14.5]
 
 
+def test_without_dates_a_credit_report_is_of_each_merchants_own_last_month(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:  # in New York it is still June, in Auckland July
+            return datetime(2026, 7, 1, 2, tzinfo=tz)
+
+    monkeypatch.setattr("pipelines.resources.datetime", Clock)
+    told = runs.run(home.home, "credit_report", speaks=Voice(home.said.append), resource={})
+    assert [one["period"] for one in told["workbook/credits_workbook"]["published"]] == [
+        "2026-05-01_2026-05-31@20260701T020000Z", "2026-06-01_2026-06-30@20260701T020000Z",
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_another_policy_that_changes_nothing_published_is_taken(home: Installation) -> None:
     report(home, "2026-06")
