@@ -1081,6 +1081,24 @@ def test_transfers_whose_halves_differ_or_are_missing_are_told_and_move_all_the_
     assert [row["movement_id"] for row in ledger.movements.where(member_id="bob", balance_type="winston")] == ["in-b"]
 
 
+def test_halves_of_different_units_are_each_told_in_their_own() -> None:
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type       occurred_at       amount  transfer_id  member_id  balance_type
+        lot       created          2026-01-01T12:00   99.00               ada        default
+        chips     created          2026-01-01T12:00      99               ada        winston
+        out-a     transferred_out  2026-02-01T12:00    8.00  same         ada        default
+        in-a      transferred_in   2026-02-01T12:00       8  same         bob        winston
+        out-b     transferred_out  2026-02-02T12:00       8  other        ada        winston
+        in-b      transferred_in   2026-02-02T12:00   10.50  other        bob        default
+    """)
+    )
+    assert [row["explanation"] for row in ledger.findings] == [
+        "Transfer same on 2026-02-01 takes out 8.00 USD (out-a) but brings in 8 TKN (in-a); the units differ.",
+        "Transfer other on 2026-02-02 takes out 8 TKN (out-b) but brings in 10.50 USD (in-b); the units differ.",
+    ]
+
+
 # Ids
 
 

@@ -45,7 +45,8 @@ transfers as (
     half.transfer_id,
     other.entry_id as other_entry_id,
     other.amount as other_amount,
-    other_kind.unit as other_unit
+    other_kind.unit as other_unit,
+    other_kind.decimals as other_decimals
   from halves as half
   left join halves as other
     on other.merchant_id = half.merchant_id
@@ -69,7 +70,14 @@ transfers as (
 ),
 
 found as (
-  select *, null as transfer_id, null as other_entry_id, null as other_amount, null as other_unit from replay_findings
+  select
+    *,
+    null as transfer_id,
+    null as other_entry_id,
+    null as other_amount,
+    null as other_unit,
+    null as other_decimals
+  from replay_findings
   union all by name
   select * from transfers
 ),
@@ -79,10 +87,10 @@ told as (
   select
     found.*,
     list_transform(
-      [stated, found.amount, stated - found.amount, asserted, derived, abs(asserted - derived), other_amount],
+      [stated, found.amount, stated - found.amount, asserted, derived, abs(asserted - derived)],
       lambda x: format('{:,}', trunc(x)::bigint)
         || rtrim(substr(left(x::varchar, strlen(x::varchar) - 4 + found.decimals), strpos(x::varchar, '.')), '.')
-        || ' ' || if(x is not distinct from other_amount, coalesce(other_unit, found.unit), found.unit)
+        || ' ' || found.unit
     ) as texts,
     texts[1] as stated_text,
     texts[2] as amount_text,
@@ -173,9 +181,9 @@ select
       || if(entry_type = 'transferred_out', ' went out and came in nowhere.', ' came in and went out nowhere.')
     else
       'Transfer ' || transfer_id || on_day || ' takes out ' || stated_text || ' (' || entry_id || ') but brings in '
-      || texts[7] || ' (' || other_entry_id || '); '
+      || shown_with_unit(other_amount, other_decimals, other_unit) || ' (' || other_entry_id || '); '
       || if(
-        stated = other_amount,
+        unit <> other_unit,
         'the units differ.',
         amount_text || if(stated > other_amount, ' went missing on the way.', ' came on top on the way.')
       )
