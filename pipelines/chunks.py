@@ -90,7 +90,7 @@ def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: 
         _looked_up(where.credits, credit),
         _looked_up(where.redemptions, redemption),
         chunk["barred"].to_numpy(),
-        _micros(chunk["grace"], kernel.NONE),
+        _micros(chunk["grace"], kernel.NO_GRACE),
         texts["merchant_id"].gather(begins).is_in(oldest_first.implode()).to_numpy(),
         chunk.height + chunk.height // 2,
     )

@@ -54,6 +54,7 @@ FINDINGS = (
 NEVER = 2**63 - 1
 NONE = -1  # no credit, no entry, no redemption
 UNKNOWN = -2  # a credit that the merchant's ledger does not have
+NO_GRACE = -NEVER  # before every instant, those before 1970 too
 
 # Why an entry moves nothing, whatever the credits are.
 FREE, WRONG_UNIT, OTHER_ACCOUNT = range(3)
@@ -575,7 +576,7 @@ def replay(
     named          position of the credit that the entry names, if it is one of this account; else NONE or UNKNOWN
     redemption     of refunds: position of the redemption, if it is one of this account; else NONE
     barred         FREE, or why the entry moves nothing: WRONG_UNIT, OTHER_ACCOUNT
-    grace          of refunds: until when a credit that had expired lives again; NONE where there is no grace
+    grace          of refunds: until when a credit that had expired lives again; NO_GRACE where it does not
     oldest_first   of each account: whether expires_at plays no part in the order of draws
     room           how many movements to make room for at first; it grows
 

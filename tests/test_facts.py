@@ -863,6 +863,29 @@ def test_with_grace_days_a_refunded_credit_lives_to_the_end_of_a_local_day(
     )
 
 
+def test_without_grace_days_a_refund_of_before_1970_expires_again_at_once_too() -> None:
+    """The first of January 1970 begins in 1969 in Auckland, and instants before 1970 are numbers below zero."""
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type  occurred_at       amount  redemption_id  expires_at
+        lot       created     1969-12-31T12:00   10.00                 1969-12-31T13:00
+        buy       redeemed    1969-12-31T12:30   10.00
+        back      refunded    1969-12-31T14:00    8.00  buy
+    """),
+        merchant(timezone="Pacific/Auckland"),
+    )
+    assert_rows(
+        ledger.movements,
+        """
+        movement_id  occurred_at       remaining  expires_at
+        lot          1969-12-31T12:00  10.00      1969-12-31T13:00
+        buy          1969-12-31T12:30  0.00       1969-12-31T13:00
+        back         1969-12-31T14:00  8.00       1969-12-31T13:00
+        lot.expired  1969-12-31T14:00  0.00       1969-12-31T13:00
+    """,
+    )
+
+
 def test_grace_is_only_for_credits_that_have_expired() -> None:
     assert_rows(
         movements(

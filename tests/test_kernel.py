@@ -84,7 +84,7 @@ def random_ledger(seed: int, accounts: int, room: int = 0) -> tuple[Any, ...]:
         named,
         redemption,
         rng.choice(3, total, p=[0.96, 0.02, 0.02]).astype(np.int8),
-        np.where(rng.random(total) < 0.3, occurred_at + 30 * DAY_US, kernel.NONE),
+        np.where(rng.random(total) < 0.3, occurred_at + 30 * DAY_US, kernel.NO_GRACE),
         rng.random(accounts) < 0.5,
         room,
     )

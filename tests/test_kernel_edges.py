@@ -43,7 +43,7 @@ def replay(text: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         column("credit", kernel.NONE, names.index),
         column("redemption", kernel.NONE, names.index),
         np.array([kernel.WRONG_UNIT if "wrong" in row else kernel.FREE for row in entries], np.int8),
-        column("grace", kernel.NONE),
+        column("grace", kernel.NO_GRACE),
         np.zeros(len(begins), np.bool_),
         0,
     )
