@@ -30,7 +30,7 @@ FIRST_ROWS = 3
 _SCRATCH = (
     *("stale_merchants", "stale_members", "stale_entries", "stale_credits", "stale_movements"),
     *("replay_members", "replay_entries", "replay_findings"),
-    *("former_totals", "changed_totals", "new_totals", "published_movements"),
+    *("former_totals", "changed_totals", "new_totals"),
 )
 
 
@@ -64,8 +64,8 @@ _CREDIT_COLUMNS = (
     *("reason", "credit_type", "creator"),
 )
 
-# Of a ledger's table, the rows that are the stale members'. An id alone is asked for first, by a query with a condition:
-# DuckDB then reads only rows that may have one of these ids (a Bloom filter).
+# Of a ledger's table, the rows that are the stale members'. Their ids alone are asked for first, by a query with a
+# condition: DuckDB then reads only the rows that may have one of them (a Bloom filter).
 _OF_STALE_MEMBERS = (
     "member_id in (select member_id from stale_members group by member_id having count(*) > 0)"
     " and (merchant_id, member_id) in (select merchant_id, member_id from stale_members)"
@@ -126,37 +126,49 @@ def replay_within(
     connection: duckdb.DuckDBPyConnection, merchants: Collection[str], *, restate: bool = False
 ) -> ReplayResult:
     """The same inside the caller's transaction, which must be rolled back where this raises."""
+    result = ReplayResult()
+    changed = {} if restate else _changed_policies(connection, merchants)
+    if changed:
+        # What other policies do is told apart from what entries do that came since: those come after.
+        _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
+        _bring_up(connection, changed, result, with_new_entries=False)
+        _refuse_restatement(connection, changed)
+        _drop(connection, "published_movements")
+    _bring_up(connection, merchants, result, with_new_entries=True)
+    return result
+
+
+def _bring_up(
+    connection: duckdb.DuckDBPyConnection, merchants: Collection[str], result: ReplayResult, *, with_new_entries: bool
+) -> None:
+    """Replay what is stale: by all entries, or by no more than have been replayed before, and the policies of now."""
     _create(
         connection,
         "stale_merchants",
-        f"select now.*, coalesce(if(before.policies = now.policies, before.through_event, 0), 0) as after_event"  # noqa: S608 - names of ours
+        f"select now.* replace (if($with_new_entries, now.through_event, before.through_event) as through_event),"  # noqa: S608 - names of ours
+        f" coalesce(if(before.policies = now.policies, before.through_event, 0), 0) as after_event"
         f" from ({models.load('facts.replayed').sql}) as now left join facts.replayed as before using (merchant_id)"
         f" where list_contains($merchants, merchant_id) and now.through_event > after_event",
-        {"merchants": list(merchants)},
+        {"merchants": list(merchants), "with_new_entries": with_new_entries},
     )
-    result = ReplayResult(merchants=tuple(_column(connection, "select merchant_id from stale_merchants order by 1")))
-    if result.merchants:
+    stale = _column(connection, "select merchant_id from stale_merchants order by 1")
+    if stale:
+        result.merchants = tuple(sorted({*result.merchants, *stale}))
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
         are_few = _are_few(connection)
         kind = "table" if are_few else "view"
         _find(connection, "stale_entries", "ledger.entries", kind)
-        changed = {} if restate else _changed_policies(connection)
-        if changed:
-            _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
         _forget_merchants(connection)
-        result.credits = _insert_credits(connection)
+        result.credits += _insert_credits(connection)
         _find_credits(connection, kind)
         _forget_members(connection)
         _insert_movements(connection, result, are_few=are_few)
-        if changed:
-            _refuse_restatement(connection, changed)
-        result.findings = _insert_findings(connection)
+        result.findings += _insert_findings(connection)
         _update_daily_totals(connection)
         _remember(connection)
         result.invariants = _hold_invariants(connection)
     _drop(connection, *_SCRATCH)
-    return result
 
 
 def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> list[InvariantResult]:
@@ -179,13 +191,14 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     return results
 
 
-def _changed_policies(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _changed_policies(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> dict[str, str]:
     """Of the merchants with published months, those whose policies are others than before, and which those are."""
     found = connection.execute(
-        "select merchant_id, before.policies, now.policies from facts.replayed as before"
-        " join stale_merchants as now using (merchant_id)"
+        "select merchant_id, before.policies, now.policies from facts.replayed as before"  # noqa: S608 - names of ours
+        f" join ({models.load('facts.replayed').sql}) as now using (merchant_id)"
         " semi join (from ledger.published where is_final) using (merchant_id)"
-        " where before.policies <> now.policies order by merchant_id"
+        " where list_contains($merchants, merchant_id) and before.policies <> now.policies order by merchant_id",
+        {"merchants": list(merchants)},
     ).fetchall()
     told = {}
     for merchant_id, before, now in found:
@@ -203,7 +216,8 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
     differs = connection.execute(
         f"with now as ({_PUBLISHED_MOVEMENTS}), gone as (from published_movements except all from now),"  # noqa: S608 - names of ours
         " come as (from now except all from published_movements)"
-        " select merchant_id, count(*), min(day) from (from gone union all from come) group by all order by all",
+        " select merchant_id, count(distinct (movement_type, derived, id, part)), min(day)"
+        " from (from gone union all from come) group by all order by all",
         {"merchants": [*changed]},
     ).fetchall()
     if differs:
@@ -295,7 +309,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
             result.accounts += replayed.accounts
             result.entries += chunk.height
             result.movements += replayed.movements.height
-    result.members = members.height
+    result.members += members.height
 
 
 def _parts(members: pl.DataFrame, entries: int) -> list[pl.DataFrame]:
@@ -378,11 +392,20 @@ def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> Inva
 def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: str) -> None:
     """Make `name` the rows of `table` that are the stale members', as a table or a view."""
     columns = ", ".join(_ENTRY_COLUMNS) if table == "ledger.entries" else "*"
-    # Of merchants that are replayed from the start all members are stale: nobody needs to look for them.
+    # Of merchants that are replayed from the start all members are stale: nobody needs to look for them. Only they may
+    # be replayed without their newest entries.
     row = connection.execute("select bool_and(after_event = 0) from stale_merchants").fetchone()
-    theirs = "merchant_id in (select merchant_id from stale_merchants)" if row == (True,) else _OF_STALE_MEMBERS
+    if row != (True,):
+        theirs = f"where {_OF_STALE_MEMBERS}"
+    elif table == "ledger.entries":
+        theirs = (
+            "semi join stale_merchants as merchant"
+            " on merchant.merchant_id = entries.merchant_id and entries.event <= merchant.through_event"
+        )
+    else:
+        theirs = "semi join stale_merchants using (merchant_id)"
     connection.execute(
-        f"create or replace temp {kind} {name} as select {columns} from {table} where {theirs}"  # noqa: S608 - names of ours
+        f"create or replace temp {kind} {name} as select {columns} from {table} {theirs}"  # noqa: S608 - names of ours
     )
 
 

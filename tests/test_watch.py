@@ -370,6 +370,26 @@ def test_without_dates_a_credit_report_is_of_each_merchants_own_last_month(
     ]  # fmt: skip
 
 
+def test_what_late_entries_change_is_not_held_against_settings_that_changed_meanwhile(home: Installation) -> None:
+    """A row of a balance type that is declared only now goes in late, as its explanation promises."""
+    home.land("acme/entries/gift.csv", entries_csv("""
+        entry_id  occurred_at        amount  balance_type
+        gift      2026-05-20T12:00Z   2.50   gift
+    """))  # fmt: skip
+    report(home, "2026-05", "2026-06")
+    gift = 'currency = "USD"\nbalance_types = { gift = { unit = "USD" } }'
+    home.configure(TWO.replace('currency = "USD"', gift))
+    assert outcomes(report(home, "2026-05", "2026-06")) == {
+        "acme 2026-05": ("written", 2), "acme 2026-06": ("written", 2),
+        "bolt 2026-05": ("unchanged", 1), "bolt 2026-06": ("unchanged", 1),
+    }  # fmt: skip
+    # What settings restate themselves is refused all the same, and only that is told.
+    home.configure(TWO.replace('currency = "USD"', gift).replace("America/New_York", "Pacific/Kiritimati"))
+    home.land("acme/entries/late.csv", entries_csv(LATE))
+    with pytest.raises(runs.RunFailedError, match=r"With them 3 movements .* on 2026-05-10"):
+        report(home, "2026-06")
+
+
 @pytest.mark.slow
 def test_another_policy_that_changes_nothing_published_is_taken(home: Installation) -> None:
     report(home, "2026-06")

@@ -26,7 +26,8 @@ select
   e.location,
   e.event
 from ledger.entries as e
-join stale_merchants as merchant on merchant.merchant_id = e.merchant_id and e.event > merchant.after_event
+join stale_merchants as merchant
+  on merchant.merchant_id = e.merchant_id and e.event > merchant.after_event and e.event <= merchant.through_event
 left join settings.balance_types as kind
   on kind.merchant_id = e.merchant_id and kind.balance_type = coalesce(e.balance_type, 'default')
 where e.entry_type in ('opening', 'created', 'transferred_in')

@@ -12,6 +12,8 @@ with halves as (
       order by half.occurred_at, half.entry_id
     ) as place
   from ledger.entries as half
+  join stale_merchants as merchant
+    on merchant.merchant_id = half.merchant_id and half.event <= merchant.through_event
   left join facts.credits as credit
     on credit.merchant_id = half.merchant_id and credit.credit_id = half.credit_id
   where

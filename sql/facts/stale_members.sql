@@ -7,7 +7,9 @@ with recent as not materialized (
   select entries.*
   from ledger.entries as entries
   join stale_merchants as merchant
-    on merchant.merchant_id = entries.merchant_id and entries.event > merchant.after_event
+    on merchant.merchant_id = entries.merchant_id
+    and entries.event > merchant.after_event
+    and entries.event <= merchant.through_event
 ),
 
 -- Where nothing was replayed before, every member is here by its own entries.
