@@ -35,7 +35,11 @@ _NOTHING = {"lost+found", UNFINISHED}
 # What a backup that was killed may have left.
 _UNFINISHED_BACKUP = {*SETTINGS, *FOLDERS, *(f".{name}.tmp" for name in (*SETTINGS, MANIFEST))}
 _COPY_BYTES = 8 * 2**20
-_NOT_COUNTED = (shards.LedgerUnavailableError, promises.BrokenPromiseError, replay.UndeclaredBalanceTypeError)
+# What stops a replay stops no backup: archive, journal and settings are there all the same.
+_NOT_COUNTED = (
+    *(shards.LedgerUnavailableError, promises.BrokenPromiseError),
+    *(replay.UndeclaredBalanceTypeError, replay.RestatementError),
+)
 
 
 class BackupError(Exception):

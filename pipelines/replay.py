@@ -225,9 +225,9 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
         raise RestatementError(
             f"{merchant_id}: the settings have changed since its months were published ({changed[merchant_id]}). With"
             f" them {movements:,} movements of published months would come out otherwise, the first on {first_day}."
-            " Nothing was changed. Put the setting back; or, if what was published is to be restated, run it again"
-            " with --restate (in the launchpad: restate: true) for those months, each of which becomes a new version"
-            " beside the former one."
+            " Nothing was changed. Put the setting back; or, if what was published is to be restated, report those"
+            " months again with --restate (in the launchpad: restate: true): each becomes a new version beside the"
+            " former one."
         )
 
 

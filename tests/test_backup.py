@@ -92,6 +92,20 @@ def test_a_backup_without_a_readable_ledger_says_so_and_can_be_restored(reported
     assert content(tmp_path / "restored") == content(reported)
 
 
+def test_settings_that_would_restate_what_was_published_keep_nobody_from_a_backup(
+    reported: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    settings = home / "merchants.toml"
+    settings.write_text(settings.read_text("utf-8").replace("America/New_York", "Pacific/Kiritimati"), "utf-8")
+    said: list[str] = []
+    backup(Home(home), tmp_path / "backup", wait_s=0, say=said.append)
+    assert "the settings have changed since its months were published" in said[0]
+    assert "What the ledger held is not noted in the backup" in said[0]
+    restore(Home(tmp_path / "restored"), tmp_path / "backup", say=said.append)
+    assert workbooks(tmp_path / "restored") == workbooks(home)
+
+
 def test_a_backup_of_a_damaged_archive_is_refused(reported: Path, tmp_path: Path) -> None:
     home = Path(shutil.copytree(reported, tmp_path / "home"))
     path = next((home / "archive").iterdir())
