@@ -11,6 +11,7 @@ import pytest
 
 from pipelines import replay as replays
 from pipelines.promises import BrokenPromiseError
+from pipelines.settings import BalanceType
 from tests.ledgers import Ledger, Rows, instant, merchant, open_ledger, replayed
 from tests.tables import assert_rows, rows
 
@@ -1208,6 +1209,25 @@ def test_findings_say_what_does_not_add_up_with_both_amounts_and_the_gap() -> No
         Expiry change change on 2026-08-09 names credit never, which is not in the ledger; it changes nothing.
     """
     assert " ".join(row["explanation"] for row in ledger.findings) == " ".join(sentences.split())
+
+
+def test_a_credit_that_moved_nothing_is_not_said_to_come_later() -> None:
+    """Its unit had a decimal when it came, and has none any more."""
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type  occurred_at       amount  balance_type  credit_id
+        lot       created     2026-01-01T12:00     5.5  token
+        buy       redeemed    2026-02-01T12:00       1  token         lot
+        take      reversed    2026-02-02T12:00       1  token         lot
+    """),
+        merchant(balance_types={"token": BalanceType(unit="TKN", decimals=1)}),
+    )
+    ledger = ledger.with_merchants(merchant(balance_types={"token": BalanceType(unit="TKN", decimals=0)}))
+    ledger.replay()
+    assert [row["explanation"] for row in ledger.findings.where(finding="unknown_credit")] == [
+        "Redemption buy on 2026-02-01 names credit lot, which moved nothing itself; 1 TKN is drawn from no credit.",
+        "Reversal take on 2026-02-02 names credit lot, which moved nothing itself; 1 TKN moves nothing.",
+    ]
 
 
 # Arrival

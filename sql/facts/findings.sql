@@ -111,6 +111,8 @@ told as (
     ' on ' || as_local(found.occurred_at, merchant.timezone)::date as on_day,
     credit.member_id as holder,
     credit.balance_type as held_as,
+    -- A credit that the account has had by then, and yet not: it moved nothing, because of its unit.
+    credit.opened_at <= found.occurred_at as credit_void,
     as_local(credit.opened_at, merchant.timezone)::date as known_on
   from found
   join settings.merchants as merchant on merchant.merchant_id = found.merchant_id
@@ -138,7 +140,12 @@ select
       || held_as || '); ' || if(stated = 0, 'it changes nothing.', stated_text || ' moves nothing.')
     when 'unknown_credit' then
       thing || on_day || ' names credit ' || credit_id || ', which '
-      || coalesce('this account has only from ' || known_on || ' on', 'is not in the ledger') || '; '
+      || case
+        when credit_void then 'moved nothing itself'
+        when known_on is null then 'is not in the ledger'
+        else 'this account has only from ' || known_on || ' on'
+      end
+      || '; '
       || case
         when stated = 0 then 'it changes nothing.'
         when unmoved = 0 then stated_text || ' is drawn from no credit.'
