@@ -83,14 +83,21 @@ class Journal:
         self, merchant_id: str, kind: Kind, content: Mapping[str, Any], recorded_at: datetime | None = None
     ) -> Event:
         """A new event, on disk when this returns; of `recorded_at`, which `next_instant` gave, or of now."""
+        event = self.next_event(merchant_id, kind, content, recorded_at or self.next_instant(merchant_id))
+        self.keep(event)
+        return event
+
+    def next_event(self, merchant_id: str, kind: Kind, content: Mapping[str, Any], recorded_at: datetime) -> Event:
+        """The event that would be written now; it has not happened until it is kept."""
         numbers = self.numbers(merchant_id)
-        recorded_at = recorded_at or self.next_instant(merchant_id)
-        event = Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
-        told = {**asdict(event), "recorded_at": recorded_at.isoformat()}
-        path = self._path(merchant_id, event.number)
+        return Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
+
+    def keep(self, event: Event) -> None:
+        """Put an event that `next_event` gave on disk."""
+        told = {**asdict(event), "recorded_at": event.recorded_at.isoformat()}
+        path = self._path(event.merchant_id, event.number)
         make_folder(path.parent)
         write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode())
-        return event
 
     def _path(self, merchant_id: str, number: int) -> Path:
         return self._folder / merchant_id / f"{number:012d}.json"

@@ -185,6 +185,12 @@ def test_step_4_an_amount_is_an_amount_and_never_a_percentage(gym: Office) -> No
     assert "minus sign" in refusal(gym, amount=-5)
 
 
+def test_step_4_amounts_that_come_to_more_than_a_batch_can_declare_are_refused(gym: Office) -> None:
+    said = refusal(gym, amount="99999999999999")
+    assert said.startswith("The 4 credits come to 399,999,999,999,996.00 USD in all, which has more than 14 digits")
+    assert families(gym) == ALL, "and the next request is worked on"
+
+
 # Step 5: once per family, student or enrollment
 
 

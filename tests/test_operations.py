@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipelines.journal import Journal
+from pipelines.journal import Event, Journal
 from pipelines.operations import engine, posting
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.requests import RefusedError
+from pipelines.promises import BrokenPromiseError
 from pipelines.rebuild import rebuild
 from pipelines.shards import LedgerUnavailableError
 from tests.desks import ANN, BO, OLGA, Office, make_office
@@ -429,10 +430,14 @@ def test_an_operation_killed_after_its_journal_is_completed_by_the_next_run_and_
     class Killed(BaseException):
         pass
 
-    def die(*_: object) -> None:
-        raise Killed
+    keep = Journal.keep
 
-    monkeypatch.setattr(posting, "apply", die)
+    def die(journal: Journal, event: Event) -> None:
+        keep(journal, event)
+        if event.kind == "operation":
+            raise Killed
+
+    monkeypatch.setattr(Journal, "keep", die)
     with pytest.raises(Killed):
         adjust(office, "5")
     monkeypatch.undo()
@@ -441,6 +446,21 @@ def test_an_operation_killed_after_its_journal_is_completed_by_the_next_run_and_
     assert office.balance("ada") == "15.00"
     assert adjust(office, "5").already is False, "asked once more, it is done once more"
     assert office.balance("ada") == "20.00"
+
+
+def test_an_operation_that_the_ledger_cannot_take_is_not_in_the_journal_and_the_next_one_is_done(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BrokenPromiseError("No such row can be.")
+
+    monkeypatch.setattr(posting, "_post", refuse)
+    with pytest.raises(BrokenPromiseError):
+        adjust(office, "5")
+    monkeypatch.undo()
+    assert office.rows("from ledger.operations") == []
+    assert adjust(office, "3").already is False
+    assert office.balance("ada") == "13.00"
 
 
 def test_an_operation_killed_before_its_result_was_told_is_told_by_the_next_run_and_not_done_twice(

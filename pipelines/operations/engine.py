@@ -287,7 +287,7 @@ def _refusals(desk: Desk, kind: str, request: Who) -> Iterator[None]:
         yield
     except RefusedError as problem:
         content = _content(desk, kind, asked(request), status="refused", explanation=str(problem))
-        posting.apply(desk.shard, Journal(desk.home).write(desk.merchant.id, "operation", content, desk.at))
+        posting.record(desk.shard, desk.merchant.id, content, desk.at)
         raise
 
 
@@ -468,6 +468,5 @@ def _record(desk: Desk, operation: Operation, request: Mapping[str, Any], plan: 
         sha256=posting.archive(desk.home, entries),
     )
     desk.doing(f"Posting {entries.height:,} entries")
-    event = Journal(desk.home).write(desk.merchant.id, "operation", content, desk.at)
-    posting.apply(desk.shard, event)
+    posting.record(desk.shard, desk.merchant.id, content, desk.at)
     return Outcome(desk.operation_id, operation.kind, entries.height, plan.unit, plan.total, plan.explanation)

@@ -1,19 +1,21 @@
 """From a journalled operation to the ledger: its entries, its batch, and the record of it, in one transaction.
 
-The entries are archived before the event is journalled, and the event is journalled before the ledger changes: an
-operation that was killed has happened or it has not, and a rebuild posts the same entries again.
+The entries are archived before the event is journalled, and the event is journalled before the ledger commits: an
+operation that was killed has happened or it has not, and a rebuild posts the same entries again. It is journalled last
+of all: one that the ledger cannot take must not be in the journal, from which every later run would try it again.
 """
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import polars as pl
 
 from pipelines import models, promises
-from pipelines.journal import Event, make_folder, write_whole
+from pipelines.journal import Event, Journal, make_folder, write_whole
 from pipelines.settings import Home
 from pipelines.shards import Shard
 from schemas import ledger
@@ -59,7 +61,14 @@ def archive(home: Home, entries: pl.DataFrame) -> str:
     return sha256
 
 
-def apply(shard: Shard, event: Event) -> None:
+def record(shard: Shard, merchant_id: str, content: Mapping[str, Any], recorded_at: datetime) -> None:
+    """Journal an operation and do to the ledger what it says, or neither. Raises BrokenPromiseError."""
+    journal = Journal(shard.home)
+    event = journal.next_event(merchant_id, "operation", content, recorded_at)
+    apply(shard, event, before_commit=lambda: journal.keep(event))
+
+
+def apply(shard: Shard, event: Event, *, before_commit: Callable[[], None] = lambda: None) -> None:
     """Do to the ledger what the operation's event says; its entries are in the archive. Raises BrokenPromiseError."""
     content, sql = event.content, shard.connection
     if content["sha256"]:
@@ -72,6 +81,7 @@ def apply(shard: Shard, event: Event) -> None:
             _record_batch(shard, event)
         told = {**content, "event": event.number, "merchant_id": event.merchant_id, "finished_at": event.recorded_at}
         insert(sql, "ledger.operations", ledger.Operations, told)
+        before_commit()
     sql.execute("drop table if exists staging.posted")
 
 
