@@ -97,7 +97,8 @@ def _hold_journal(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
     journal = Journal(home)
     for merchant_id, last in connection.execute(
         "select merchant_id, max(event) from (select merchant_id, event from former.ledger.files"
-        " union all select merchant_id, event from former.ledger.published) group by 1 order by 1"
+        " union all select merchant_id, event from former.ledger.published"
+        " union all select merchant_id, event from former.ledger.operations) group by 1 order by 1"
     ).fetchall():
         known = max(journal.numbers(merchant_id), default=0)
         if last > known:

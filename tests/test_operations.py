@@ -495,6 +495,18 @@ def test_a_rebuild_posts_the_same_operations(sale: Office) -> None:
     assert len(Journal(sale.installation.home).numbers("acme")) == 5
 
 
+def test_a_rebuild_whose_journal_has_lost_its_last_operation_leaves_the_ledger_as_it_is(office: Office) -> None:
+    home = office.installation.home
+    adjust(office, "5")
+    last = home.journal / "acme" / "000000000002.json"
+    event = last.read_bytes()
+    last.unlink()
+    with pytest.raises(LedgerUnavailableError, match=r"knows event 2 of acme, and .* ends with event 1"):
+        rebuild(home, wait_s=0, say=office.installation.said.append)
+    last.write_bytes(event)
+    assert office.balance("ada") == "15.00"
+
+
 def test_a_rebuild_that_lacks_an_operations_entries_says_whose_they_were(office: Office) -> None:
     home = office.installation.home
     done = adjust(office, "5")
