@@ -333,6 +333,21 @@ def test_a_batch_goes_up_by_new_credits_with_its_id_and_the_old_expiry(sale: Off
     }  # fmt: skip
 
 
+def test_a_batch_whose_credits_no_longer_expire_goes_up_by_credits_that_never_expire(office: Office) -> None:
+    office.installation.land(
+        "acme/entries/sale.csv",
+        "entry_id,entry_type,member_id,amount,batch_id,credit_id,expires_at,occurred_at\n"
+        f"b1,created,cy,10,sale,,2099-12-31,{days_ago(4)}\n"
+        f"b2,created,di,10,sale,,{days_ago(1)},{days_ago(4)}\n"
+        f"e1,expiry_changed,cy,,,b1,,{days_ago(2)}\n"
+        f"e2,expiry_changed,di,,,b2,,{days_ago(2)}\n",
+    )
+    office.process(office.preview("adjust-batch", batch="sale", amount="12", reason="Too little"))
+    assert [office.balance(member) for member in ("cy", "di")] == ["12.00", "12.00"]
+    issued = office.rows("select expires_at from ledger.entries where operation_id is not null")
+    assert issued == [{"expires_at": None}, {"expires_at": None}]
+
+
 def test_a_batch_adjusted_up_and_then_down_ends_where_it_was_told_to(sale: Office) -> None:
     for amount in ("12", "11", "8", "9"):
         sale.process(sale.preview("adjust-batch", batch="sale", amount=amount, reason="x"))

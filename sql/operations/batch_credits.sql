@@ -8,7 +8,8 @@ with moved as (
     coalesce(sum(movement.amount) filter (where movement.movement_type = 'deducted'), 0) as deducted,
     coalesce(sum(movement.amount) filter (where movement.movement_type = 'reversed'), 0) as reversed,
     arg_max(movement.remaining, movement.sequence) as remaining,
-    arg_max(movement.expires_at, movement.sequence) as expires_at
+    -- The latest word, which may be that it never expires: arg_max would pass that over.
+    arg_max_null(movement.expires_at, movement.sequence) as expires_at
   from facts.movements as movement
   where
     movement.merchant_id = $merchant_id
