@@ -366,6 +366,25 @@ def test_recipients_without_a_credit_in_the_batch_are_refused(sale: Office) -> N
 # Previews
 
 
+def test_what_was_done_is_told_without_those_who_were_left_out(sale: Office) -> None:
+    use(sale)
+    sale.settings("reversal_limit = 10.00")
+    lower = sale.process(sale.preview("adjust-batch", batch="sale", amount="8", reason="x"), exclude=["ed"])
+    assert lower.total == Decimal("2.0000")
+    assert lower.explanation == (
+        "Set batch sale to 8.00 USD for each recipient: issued 0.00 USD, took 2.00 USD."
+        " 1 could not come all the way, by 2.00 USD. Left out: ed."
+    )
+    back = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    with pytest.raises(RefusedError, match=r"Taking back 14.00 USD is above reversal_limit 10.00"):
+        sale.process(back)
+    taken = sale.process(back, exclude=["cy"])
+    assert (taken.total, taken.explanation) == (
+        Decimal("10.0000"),
+        "Took back 10.00 USD of batch sale from 1 members. 10.00 USD had been used by 1 and stay. Left out: cy.",
+    )
+
+
 def test_a_preview_processed_again_posts_nothing(sale: Office) -> None:
     shown = sale.preview("reverse-batch", batch="sale", reason="x")
     first, again = sale.process(shown), sale.process(shown)

@@ -1,12 +1,14 @@
 """Operations on a batch that was issued: taking back what remains of it, and giving it another amount (seed 000)."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import polars as pl
 
 from pipelines import amounts, clock
-from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
+from pipelines.operations.engine import Desk, Operation, Plan, recipients_of, sum_of, unknown
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
 from pipelines.operations.values import positive_amount, said
@@ -51,7 +53,6 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
             f"is partly used: {users:,} recipients have used {spent} of {in_all}. With"
             f" unused_only, the {left} that remain are taken back, and what was used stays with them.",
         )
-    limit = desk.merchant.reversal_limit
     recipients = credits.filter((pl.col("remaining") > 0) | (pl.col("used") > 0)).select(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("position"),
         "member_id",
@@ -89,11 +90,10 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         reason=pl.lit(reason),
         **desk.signature,
     )
-    members = taken["member_id"].n_unique()
-    return Plan(
+    retold = partial(_reversal_retold, desk, request)
+    plan = Plan(
         entries=entries,
-        explanation=f"Took back {left} of batch {request.batch} from {members:,} members."
-        + (f" {spent} had been used by {users:,} and stay." if used else ""),
+        explanation="",
         unit=unit,
         total=remaining,
         recipients=recipients,
@@ -101,10 +101,9 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         f" It can be reversed until {last_day}. Reason: {reason}.",
         warnings=(f"{users:,} recipients have used {spent}, which stay with them.",) if used else (),
         batch_id=request.batch,
-        approval=f"Taking back {left} is above reversal_limit {limit:,f}"
-        if limit is not None and remaining > limit
-        else None,
+        retold=retold,
     )
+    return retold(plan)
 
 
 def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
@@ -196,28 +195,58 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     entries = pl.concat([ups, taking], how="diagonal").with_columns(
         **desk.signature,
     )
-    issued, took = sum_of(ups["amount"]), sum_of(taking["amount"])
     short = recipients.filter(pl.col("stays") > 0)
     missing = desk.told(sum_of(short["stays"]), unit)
     warning = f"{short.height:,} recipients cannot come to {each} in full: {missing} stay as they are."
-    return Plan(
+    retold = partial(_adjustment_retold, desk, request, each)
+    plan = Plan(
         entries=entries,
-        explanation=f"Set batch {request.batch} to {each} for each recipient: issued {desk.told(issued, unit)},"
-        f" took {desk.told(took, unit)}."
-        + (f" {short.height:,} could not come all the way, by {missing}." if len(short) else ""),
+        explanation="",
         unit=unit,
-        total=issued + took,
+        total=sum_of(entries["amount"]),
         recipients=recipients,
         filters=f"Batch {request.batch}, {each} for each recipient. Reason: {reason}.",
         warnings=(warning,) if len(short) else (),
         batch_id=request.batch,
+        retold=retold,
     )
+    return retold(plan)
 
 
 OPERATIONS = (
     Operation("reverse-batch", ReverseBatch, "owner", reverse_plan, previewed=True),
     Operation("adjust-batch", AdjustBatch, "owner", adjust_plan, previewed=True),
 )
+
+
+def _reversal_retold(desk: Desk, request: ReverseBatch, plan: Plan) -> Plan:
+    """The plan with what is taken back of its recipients, and what of them stays."""
+    recipients, limit = recipients_of(plan), desk.merchant.reversal_limit
+    members = recipients.filter(pl.col("amount") > 0)["member_id"].n_unique()
+    users = recipients.filter(pl.col("stays") > 0)
+    taken, spent = desk.told(plan.total, plan.unit), desk.told(sum_of(users["stays"]), plan.unit)
+    return replace(
+        plan,
+        explanation=f"Took back {taken} of batch {request.batch} from {members:,} members."
+        + (f" {spent} had been used by {users['member_id'].n_unique():,} and stay." if len(users) else ""),
+        approval=f"Taking back {taken} is above reversal_limit {limit:,f}"
+        if limit is not None and plan.total > limit
+        else None,
+    )
+
+
+def _adjustment_retold(desk: Desk, request: AdjustBatch, each: str, plan: Plan) -> Plan:
+    """The plan with what is issued to its recipients, what is taken from them, and who stays above."""
+    issued, took = (
+        desk.told(sum_of(plan.entries.filter(entry_type=kind)["amount"]), plan.unit) for kind in ("created", "deducted")
+    )
+    short = recipients_of(plan).filter(pl.col("stays") > 0)
+    missing = desk.told(sum_of(short["stays"]), plan.unit)
+    return replace(
+        plan,
+        explanation=f"Set batch {request.batch} to {each} for each recipient: issued {issued}, took {took}."
+        + (f" {short.height:,} could not come all the way, by {missing}." if len(short) else ""),
+    )
 
 
 def _credits_of(desk: Desk, batch: str) -> pl.DataFrame:

@@ -50,6 +50,8 @@ class Plan:
     batch: Mapping[str, Any] | None = None
     # Why this needs another person's approval, where the limit for one credit does not already say so.
     approval: str | None = None
+    # Gives it the explanation and approval of the recipients that it has, where these say how much that is.
+    retold: Callable[["Plan"], "Plan"] = lambda plan: plan
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     with _refusals(desk, operation.kind, request):
         _allow(desk, operation.role)
         plan = operation.plan(desk, request)
-    recipients = _recipients(plan)
+    recipients = recipients_of(plan)
     told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
     data_hash = hashlib.sha256(recipients.write_csv().encode()).hexdigest()
     made_of = "\n".join((desk.merchant.id, operation.kind, told, data_hash, desk.at.isoformat()))
@@ -275,6 +277,12 @@ def sum_of(amounts: pl.Series) -> Decimal:
     return total
 
 
+def recipients_of(plan: Plan) -> pl.DataFrame:
+    """The recipients of an operation that is previewed."""
+    assert plan.recipients is not None
+    return plan.recipients
+
+
 def unknown(field_name: str, value: object, what: str) -> RefusedError:
     """A refusal that names field and value."""
     return RefusedError(f'{field_name} "{value}" {what}')
@@ -323,11 +331,6 @@ def _approve(desk: Desk, role: Role, plan: Plan) -> None:
         raise unknown("approved_by", desk.approved_by, f"is not {role} or higher of {desk.merchant.id} in access.toml.")
 
 
-def _recipients(plan: Plan) -> pl.DataFrame:
-    assert plan.recipients is not None
-    return plan.recipients
-
-
 def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
     former = (
         desk.shard.connection.execute(
@@ -338,7 +341,7 @@ def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
         .pl()
         .drop("position")
     )
-    now = _recipients(plan).drop("position")
+    now = recipients_of(plan).drop("position")
     if former.is_empty():
         raise RefusedError(f"The preview {preview_id} has no recipients, so there is nothing to process.")
     # Whoever is there twice is told apart by which time it is.
@@ -368,7 +371,7 @@ def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
     """The plan but for the recipients that are excluded by any of their ids."""
     if not exclude:
         return plan
-    recipients = _recipients(plan)
+    recipients = recipients_of(plan)
     known = {one for key in RECIPIENT_KEYS for one in recipients[key].unique().to_list()}
     for one in exclude:
         if one not in known:
@@ -384,14 +387,16 @@ def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
         "declared_recipients": kept["member_id"].n_unique(),
         "declared_total": str(total),
     }
-    return replace(
-        plan,
-        recipients=kept,
-        entries=plan.entries.filter(pl.col("position").is_in(kept["position"].implode())),
-        total=total,
-        batch=batch,
-        explanation=f"{plan.explanation} Left out: {', '.join(exclude)}.",
+    left = plan.retold(
+        replace(
+            plan,
+            recipients=kept,
+            entries=plan.entries.filter(pl.col("position").is_in(kept["position"].implode())),
+            total=total,
+            batch=batch,
+        )
     )
+    return replace(left, explanation=f"{left.explanation} Left out: {', '.join(exclude)}.")
 
 
 def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | None:
