@@ -356,6 +356,28 @@ def test_a_batch_adjusted_up_and_then_down_ends_where_it_was_told_to(sale: Offic
         sale.preview("adjust-batch", batch="sale", amount="9", reason="x")
 
 
+def test_a_batch_of_which_nothing_can_be_taken_is_previewed_and_not_processed(sale: Office) -> None:
+    use(sale)
+    lower = sale.preview("adjust-batch", batch="sale", amount="8", reason="x", members=["di"])
+    assert lower.recipients.select("member_id", "amount", "stays").rows() == [("di", Decimal(0), Decimal(2))]
+    with pytest.raises(RefusedError, match="nobody has anything to take or gets anything"):
+        sale.process(lower)
+    back = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    with pytest.raises(RefusedError, match="that are left, nobody has anything to take"):
+        sale.process(back, exclude=["cy", "ed"])
+    assert [row["status"] for row in sale.rows("from ledger.operations")] == ["refused", "refused"]
+
+
+def test_a_batch_of_which_only_transfers_are_known_gets_no_other_amount(office: Office) -> None:
+    office.installation.land(
+        "acme/entries/moved.csv",
+        "entry_id,entry_type,member_id,amount,batch_id,transfer_id,occurred_at\n"
+        f"b1,transferred_in,cy,10,sale,t1,{days_ago(2)}\n",
+    )
+    with pytest.raises(RefusedError, match='batch "sale" has no credit that was issued in it'):
+        office.preview("adjust-batch", batch="sale", amount="8", reason="x")
+
+
 def test_recipients_without_a_credit_in_the_batch_are_refused(sale: Office) -> None:
     with pytest.raises(RefusedError, match='members "ada" has no credit in batch sale'):
         sale.preview("adjust-batch", batch="sale", amount="9", reason="x", members=["ada"])

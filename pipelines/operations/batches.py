@@ -113,6 +113,12 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     come to, less what was deducted.
     """
     credits = _credits_of(desk, request.batch).filter(pl.col("entry_type") != "transferred_in")
+    if credits.is_empty():
+        raise unknown(
+            "batch",
+            request.batch,
+            "has no credit that was issued in it, only what was transferred: adjust its credits one by one.",
+        )
     unit = _unit_of(credits, request.batch)
     balance_type = str(credits["balance_type"][0])
     new = positive_amount(desk, "amount", request.amount, balance_type)

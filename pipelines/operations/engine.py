@@ -266,6 +266,11 @@ def process(
         plan = operation.plan(desk, made)
         _refuse_what_changed(desk, preview_id, plan)
         plan = _without(plan, exclude)
+        if plan.entries.is_empty():
+            raise RefusedError(
+                f"Of the recipients of preview {preview_id}{' that are left' if exclude else ''}, nobody has anything"
+                " to take or gets anything, so there is nothing to process."
+            )
         _approve(desk, operation.role, plan)
     return _record(desk, operation, {**json.loads(told), "exclude": [*exclude]}, plan)
 
