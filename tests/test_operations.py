@@ -81,6 +81,13 @@ def test_credit_that_expires_in_five_days_is_good_through_the_fifth_day_from_tod
     assert (str(entry["at"]), entry["days"]) == ("23:59:59", 5)
 
 
+def test_days_that_are_below_zero_or_beyond_a_century_are_refused_naming_field_and_value(office: Office) -> None:
+    for days in (-1, 36_501):
+        with pytest.raises(RefusedError, match=f'expires_in_days "{days}" is not between 0 and 36,500'):
+            adjust(office, "5", expires_in_days=days)
+    assert [row["status"] for row in office.rows("from ledger.operations")] == ["refused", "refused"]
+
+
 def test_a_reason_is_one_of_the_merchants_list_or_other_reason_with_its_text(office: Office) -> None:
     office.settings('reasons = ["Goodwill", "Damaged"]')
     assert refusal(office, "adjust", member="ada", amount="1", reason="Egg") == (

@@ -73,7 +73,7 @@ class MassCredits(Who):
     )
     location: str = Field(default="", description="The location that all of the credits belong to.")
     expires_in_days: int = Field(
-        default=0, ge=0, le=36_500, description="Good through so many days after the date. 0: it does not expire."
+        default=0, description="Good through so many days after the date. 0: it does not expire."
     )
     reason: str = Field(default="", description="Why: the category of the reason, as in reports.")
     internal_note: str = Field(default="", description="A note that members do not see.")

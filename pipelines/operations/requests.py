@@ -32,9 +32,7 @@ class AdjustCredit(Who):
     amount: Amount = Field(description="How much is added, like 12.50; with a minus sign it is taken: -12.50.")
     reason: str = Field(description='Why: one of the merchant\'s reasons, or "Other reason".')
     other_reason: str = Field(default="", description='The reason in your words, where it is "Other reason".')
-    expires_in_days: int = Field(
-        default=0, ge=0, le=36_500, description="Good through so many days from today. 0: it does not expire."
-    )
+    expires_in_days: int = Field(default=0, description="Good through so many days from today. 0: it does not expire.")
     balance_type: str = Field(default="default", description="The balance type.")
     internal_note: str = Field(default="", description="A note that the member does not see.")
 

@@ -9,6 +9,7 @@ from pipelines.operations.engine import Desk, unknown
 from pipelines.operations.requests import Amount, RefusedError
 from schemas.table import MONEY_PRECISION, MONEY_SCALE
 
+_MOST_DAYS = 36_500
 _AMOUNT = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
 
 
@@ -60,5 +61,10 @@ def needed(field: str, value: str, *, why: str = "") -> str:
 
 
 def end_of_expiry(desk: Desk, day: date, in_days: int) -> datetime | None:
-    """23:59:59 of the local day so many days after `day`; None for 0 days, which is never."""
+    """23:59:59 of the local day so many days after `day`; None for 0 days, which is never.
+
+    Raises RefusedError, naming field and value.
+    """
+    if not 0 <= in_days <= _MOST_DAYS:
+        raise unknown("expires_in_days", in_days, f"is not between 0 and {_MOST_DAYS:,}.")
     return clock.end_of_day(day + timedelta(days=in_days), desk.merchant.timezone) if in_days else None
