@@ -20,7 +20,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from pipelines import runs
+from pipelines import periods, runs
 from pipelines.definitions import defs
 from pipelines.operations.engine import Preview
 from pipelines.operations.mass_credits import EnrollmentFilter, MassCredits, mass_credits_plan
@@ -33,6 +33,7 @@ from pipelines.shards import ledger_path
 from tests.desks import ANN, BO, Office, make_office
 from tests.homes import csv
 from tests.processes import COMMAND, environment, rollforward, start
+from tests.reported import build_tables
 from tests.tables import rows
 
 ROSTERS = {
@@ -484,6 +485,19 @@ def test_a_preview_without_recipients_is_shown_and_cannot_be_processed(office: O
     assert (made.recipients.height, made.total) == (0, Decimal(0))
     with pytest.raises(RefusedError, match="has no recipients, so there is nothing to process"):
         office.process(made, actor=ANN)
+
+
+def test_a_batch_that_got_another_amount_is_not_flagged_for_it(office: Office) -> None:
+    made = previewed(office)
+    processed(office, made)
+    office.process(office.preview("adjust-batch", batch=made.preview_id, amount="15", reason="Too little"))
+    with office.shard() as shard:
+        period = periods.range_of(shard.merchants["acme"], today(), today(), now=datetime.now(UTC))
+        build_tables(shard.connection, [period])
+        (batch,) = shard.connection.execute("select total_amount, status from audits.credits_batches").fetchall()
+        flags = shard.connection.execute("select rule from audits.anomaly_flags where rule like '%batch%'").fetchall()
+    assert batch == (Decimal("60.0000"), "Adjusted")
+    assert flags == [], "it declares 50.00 for 4 members, who have two credits of it each"
 
 
 def test_a_credit_above_the_approval_limit_needs_another_person(office: Office) -> None:
