@@ -234,16 +234,23 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
 def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> None:
     undeclared = connection.execute(
         # Older entries' types are declared: were one not, the policies would differ, and after_event be 0.
-        "select merchant_id, balance_type, count(*) from ledger.entries join stale_merchants using (merchant_id)"
+        "select merchant_id, balance_type, count(*), count(operation_id)"
+        " from ledger.entries join stale_merchants using (merchant_id)"
         " anti join settings.balance_types using (merchant_id, balance_type)"
         " where balance_type is not null and event > after_event group by all order by all limit 1"
     ).fetchone()
     if undeclared:
-        merchant_id, balance_type, entries = undeclared
+        merchant_id, balance_type, entries, of_operations = undeclared
+        what_to_do = (
+            f"Declare it again: operations posted {of_operations:,} of them, which stay. One that is given up can be"
+            " merged into another, and is declared all the same."
+            if of_operations
+            else "Declare it again; or, if it was a mistake from the start, run `rollforward rebuild`, which sets those"
+            " entries aside."
+        )
         raise UndeclaredBalanceTypeError(
             f'merchants.toml no longer declares balance type "{balance_type}" of merchant "{merchant_id}", but'
-            f" {entries:,} entries have it. Declare it again; or, if it was a mistake from the start, run"
-            f" `rollforward rebuild`, which sets those entries aside."
+            f" {entries:,} entries have it. {what_to_do}"
         )
 
 

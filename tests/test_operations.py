@@ -16,8 +16,10 @@ from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.requests import RefusedError
 from pipelines.promises import BrokenPromiseError
 from pipelines.rebuild import rebuild
+from pipelines.replay import UndeclaredBalanceTypeError
 from pipelines.shards import LedgerUnavailableError
 from tests.desks import ANN, BO, OLGA, Office, make_office
+from tests.homes import ACME
 
 
 @pytest.fixture
@@ -218,6 +220,20 @@ def test_the_sum_that_a_copy_asks_for_confirms_it_as_it_stands_there(office: Off
     said = re.search(r"Say (\S+) to confirm", refusal(office, "merge-balance-types", **asked))
     assert said
     assert office.do("merge-balance-types", **asked, confirm_total=said[1]).total == Decimal(said[1])
+
+
+def test_a_balance_type_that_was_merged_stays_declared(office: Office) -> None:
+    office.installation.land(
+        "acme/entries/g.csv",
+        "entry_id,entry_type,member_id,balance_type,amount,occurred_at\ng1,created,cy,gift,10,2026-06-01\n",
+    )
+    office.do("merge-balance-types", actor=OLGA, sources=["gift"], destination="default")
+    office.installation.configure(ACME.replace('gift = { unit = "USD" }\n', ""))
+    for attempt in (lambda: office.rows("select 1"), lambda: rebuild(office.installation.home, wait_s=0, say=print)):
+        with pytest.raises(UndeclaredBalanceTypeError, match=r"Declare it again: operations posted 1 of them"):
+            attempt()
+    office.installation.configure(ACME)
+    assert office.balance("cy") == "10.00"
 
 
 def test_a_merge_of_other_units_of_itself_or_of_nothing_is_refused(office: Office) -> None:
