@@ -13,7 +13,7 @@ import pytest
 from pipelines.journal import Event, Journal
 from pipelines.operations import engine, posting
 from pipelines.operations.catalogue import OPERATIONS
-from pipelines.operations.requests import RefusedError
+from pipelines.operations.requests import ProcessPreview, RefusedError
 from pipelines.promises import BrokenPromiseError
 from pipelines.rebuild import rebuild
 from pipelines.replay import UndeclaredBalanceTypeError
@@ -306,6 +306,21 @@ def test_a_used_batch_is_refused_unless_only_what_remains_is_taken(sale: Office)
     assert sale.process(shown).total == Decimal("16.0000")
 
 
+def test_a_reversal_after_a_merge_tells_what_was_issued_and_who_used_only_a_part(sale: Office) -> None:
+    use(sale)
+    sale.do("merge-balance-types", actor=OLGA, sources=["default"], destination="gift")
+    shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    assert "30.00 USD in 3 credits." in shown.filters
+    assert shown.recipients.select("member_id", "amount", "stays", "why").rows() == [
+        ("cy", Decimal(0), Decimal(4), "Partly used: what was used stays, and nothing else is left."),
+        ("cy", Decimal(6), Decimal(0), "Nothing of it has been used."),
+        ("di", Decimal(0), Decimal(10), "All used: it stays."),
+        ("ed", Decimal(10), Decimal(0), "Nothing of it has been used."),
+    ]
+    assert sale.process(shown).total == Decimal(16)
+    assert [sale.balance(member, "gift") for member in ("cy", "ed")] == ["0.00", "0.00"]
+
+
 def test_a_batch_is_reversed_once(sale: Office) -> None:
     sale.process(sale.preview("reverse-batch", batch="sale", reason="x"), exclude=["ed"])
     with pytest.raises(RefusedError, match=r"has been reversed before: 20.00 USD of 30.00 USD were taken back"):
@@ -399,6 +414,26 @@ def test_a_batch_of_which_only_transfers_are_known_gets_no_other_amount(office: 
     )
     with pytest.raises(RefusedError, match='batch "sale" has no credit that was issued in it'):
         office.preview("adjust-batch", batch="sale", amount="8", reason="x")
+
+
+def test_what_is_kept_of_an_adjusted_batch_says_why_of_each_though_another_credit_of_it_came_between(
+    sale: Office,
+) -> None:
+    shown = sale.preview("adjust-batch", batch="sale", amount="8", reason="x")
+    sale.land(
+        f"""
+        entry_id  member_id  amount  batch_id  occurred_at
+        b0        al         8.00    sale      {days_ago(2)}
+        """,
+        "more",
+    )
+    sale.process(shown)
+    request = ProcessPreview(merchant="acme", actor=OLGA, preview_id=shown.preview_id)
+    with sale.desk(request, "process") as desk:
+        kept = desk.query("processed", operation_id=shown.preview_id)
+    assert kept.select("member_id", "why").rows() == [
+        (member, "From 10.00 to 8.00: the difference is taken.") for member in ("cy", "di", "ed")
+    ]
 
 
 def test_recipients_without_a_credit_in_the_batch_are_refused(sale: Office) -> None:

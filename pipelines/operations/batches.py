@@ -33,7 +33,8 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
             " after. Its credits can still be adjusted one by one.",
         )
     reversed_before, used = sum_of(credits["reversed"]), sum_of(credits["used"])
-    issued_total = sum_of(credits.filter(pl.col("entry_type") != "transferred_in")["amount"])
+    issued_credits = credits.filter(pl.col("entry_type") != "transferred_in")
+    issued_total = sum_of(issued_credits["amount"])
     remaining = sum_of(credits["remaining"])
     in_all, spent, left = (desk.told(amount, unit) for amount in (issued_total, used, remaining))
     if reversed_before:
@@ -67,7 +68,9 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         .then(pl.lit("Nothing of it has been used."))
         .when(pl.col("remaining") > 0)
         .then(pl.lit("Partly used: what was used stays."))
-        .otherwise(pl.lit("All used: it stays."))
+        .when(pl.col("used") >= pl.col("amount"))
+        .then(pl.lit("All used: it stays."))
+        .otherwise(pl.lit("Partly used: what was used stays, and nothing else is left."))
         .alias("why"),
     )
     taken = recipients.filter(pl.col("amount") > 0).join(
@@ -97,7 +100,7 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         unit=unit,
         total=remaining,
         recipients=recipients,
-        filters=f"Batch {request.batch}, issued on {issued}: {in_all} in {credits.height:,} credits."
+        filters=f"Batch {request.batch}, issued on {issued}: {in_all} in {issued_credits.height:,} credits."
         f" It can be reversed until {last_day}. Reason: {reason}.",
         warnings=(f"{users:,} recipients have used {spent}, which stay with them.",) if used else (),
         batch_id=request.batch,
@@ -133,14 +136,20 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         old=(pl.col("amount") - pl.col("deducted")).sum().over("base"),
         raises=pl.col("is_raise").cum_count().over("base"),
     )
-    bases = chained.filter(~pl.col("is_raise")).with_row_index("position", 1).cast({"position": pl.Int64})
     change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
+    # Only those that change are numbered: entries have their numbers, and find what their preview said by them.
+    bases = (
+        chained.filter(~pl.col("is_raise"))
+        .with_columns(change=change)
+        .filter(pl.col("change") != 0)
+        .with_row_index("position", 1)
+        .cast({"position": pl.Int64})
+    )
     downs = _take_down(chained, bases.select("base", "position"), new)
     taken = downs.group_by("position").agg(pl.col("take").sum().cast(_MONEY))
     expired = pl.col("expires_at").is_not_null() & (pl.col("expires_at") <= desk.at)
     listed = (
-        bases.with_columns(change=change, expired=expired)
-        .filter(pl.col("change") != 0)
+        bases.with_columns(expired=expired)
         .join(taken, on="position", how="left", maintain_order="left")
         .with_columns(
             amount_moved=pl.when(pl.col("change") < 0)
