@@ -83,11 +83,18 @@ def test_every_operation_is_a_job_whose_form_explains_each_field() -> None:
                 assert schema.description, f"{name}: {field}"
 
 
-def test_a_run_of_the_launchpad_is_recorded_as_one(home: Path) -> None:
+def balance_of_ben(home: Path) -> float:
+    (row,) = json.loads(rollforward(home, "--json", "balances", "--member", "ben").stdout)
+    return float(row["balance"])
+
+
+def launch_recount(home: Path) -> dg.ExecuteInProcessResult:
+    """Launch a change of Ben's balance by 5.00 as the UI does."""
     job = defs.resolve_job_def("modify_balance")
     with runs.instance_of(Home(home)) as instance:
-        done = job.execute_in_process(
+        return job.execute_in_process(
             instance=instance,
+            raise_on_error=False,
             run_config={
                 "resources": {"rollforward": {"config": {"home": str(home)}}},
                 "ops": {
@@ -97,6 +104,31 @@ def test_a_run_of_the_launchpad_is_recorded_as_one(home: Path) -> None:
                 },
             },
         )
+
+
+def test_a_run_of_the_launchpad_is_recorded_as_one(home: Path) -> None:
+    done = launch_recount(home)
     assert done.success
     (listed,) = json.loads(rollforward(home, "--json", "operations", "--kind", "modify-balance").stdout)
     assert (listed["interface"], listed["run_id"]) == ("dagster", done.run_id)
+
+
+def test_a_run_of_the_launchpad_that_ended_before_it_told_its_result_is_told_by_the_next_and_not_done_twice(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object) -> None:
+        raise RuntimeError("The machine stopped here.")
+
+    rollforward(home, "ingest")
+    before = balance_of_ben(home)
+    monkeypatch.setattr(jobs, "_told", end)
+    assert not launch_recount(home).success
+    monkeypatch.undo()
+    # Another run comes between, such as the sensor's.
+    rollforward(home, "ingest")
+    for already in (True, False):
+        (observed,) = launch_recount(home).asset_observations_for_node("modify_balance_op")
+        told = observed.metadata["operation"].value
+        assert isinstance(told, dict)
+        assert told["already"] is already
+    assert balance_of_ben(home) == before + 10, "asked once more, it is done once more"

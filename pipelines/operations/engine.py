@@ -193,8 +193,7 @@ def perform(desk: Desk, operation: Operation, request: Who) -> Outcome:
         _allow(desk, operation.role)
         plan = operation.plan(desk, request)
         _approve(desk, operation.role, plan)
-    if desk.interface == "cli":
-        untold.remember(desk.home, desk.merchant.id, desk.operation_id)
+    untold.remember(desk.home, desk.merchant.id, desk.operation_id)
     return _record(desk, operation, asked(request), plan)
 
 

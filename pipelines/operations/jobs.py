@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines import amounts, ingest, replay
+from pipelines.operations import untold
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.engine import Desk, Operation, Outcome, Preview, desk_for, perform, preview, process
 from pipelines.operations.record import filters_of, write_record
@@ -94,6 +95,9 @@ def _job(
             session.doing("Replaying")
             replay.replay(shard.connection, shard.merchants)
         context.log_event(dg.AssetObservation(asset_key=OBSERVED, metadata=metadata))
+        # Of a run of the command line, the command says it.
+        if desk.interface == "dagster" and "operation" in metadata:
+            untold.forget(session.home, config.merchant, metadata["operation"].data["operation_id"])
 
     operate.__annotations__["config"] = request
     op = dg.op(name=f"{name_of(kind)}_op", description=description)(operate)

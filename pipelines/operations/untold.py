@@ -1,4 +1,5 @@
-"""Operations whose result nobody has been told: each has a file, from before its event until the command has said it.
+"""Operations whose result nobody has been told: each has a file, from before its event until the command or the run of
+Dagster's UI has said it.
 
 A run that is killed in between leaves the file behind. Whoever then asks the same again is told what was done, and it
 is not done twice. Previews need none of this: a preview is processed once.
