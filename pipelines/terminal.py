@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 50
 WORKBOOK = "workbook/credits_workbook"
 _Made = TypeVar("_Made")
+# Bytes of the command line that are no UTF-8. Paths may have them, which are no texts here.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 # What steers a terminal or turns the order of what is read: controls, and embeddings, overrides and isolates of
 # direction. Line feed and tab are ours to use.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -50,6 +52,10 @@ def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
             home, as_json = home or above.params.get("home"), as_json or bool(above.params.get("as_json"))
             above = above.parent
         context.obj = Output(as_json)
+        for name, value in options.items():
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, str) and _NO_TEXT.search(one):
+                    raise click.UsageError(f"{name.replace('_', '-')} has bytes that are not UTF-8: {printable(one)}")
         from pipelines.settings import find_home
 
         return command(find_home(home), context.obj, **options)

@@ -48,6 +48,17 @@ def test_a_refusal_is_one_sentence_and_exit_code_one(home: Path) -> None:
     assert refused.stdout == ""
 
 
+def test_an_argument_that_is_no_text_is_refused_in_words(home: Path) -> None:
+    for command in (
+        ("adjust", "ada", "1", "--reason", "Other reason", "--other-reason", "\udcff", *WHO),
+        ("history", "\udcff"),
+        ("balances", "--merchant", "\udcff"),
+    ):
+        said = rollforward(home, *command, status=2).stderr
+        assert "has bytes that are not UTF-8" in said
+        assert "Traceback" not in said
+
+
 def test_a_batch_is_previewed_as_json_and_processed_once(home: Path) -> None:
     asked = ("reverse-batch", "preview", "sale", "--reason", "Wrong", *OWNER)
     rollforward(home, *asked, status=1)  # the entries' batch is of June, outside the window
