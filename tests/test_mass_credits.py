@@ -617,6 +617,13 @@ def test_a_csv_that_has_changed_since_its_preview_is_refused(office: Office) -> 
         office.process(made, actor=ANN)
 
 
+def test_a_csv_in_which_an_expiry_has_moved_by_seconds_is_refused(office: Office) -> None:
+    made = csv_preview(office, "member_id,amount,expires_at\nlee,5,2099-06-30\n")
+    csv_preview(office, "member_id,amount,expires_at\nlee,5,2099-06-30T23:59:00\n")
+    with pytest.raises(RefusedError, match=r"1 have changed \(lee\)"):
+        office.process(made, actor=ANN)
+
+
 # All rules at once: the query beside the same rules written a second time, plain, on rosters and requests by chance
 
 

@@ -69,7 +69,8 @@ select
     '; ',
     'row ' || judged.source_row,
     judged.reason_details,
-    'expires ' || strftime(as_local(judged.expires_at, merchant.timezone), '%Y-%m-%d %H:%M')
+    -- To the second: a preview is held against what the file says later by this.
+    'expires ' || strftime(as_local(judged.expires_at, merchant.timezone), '%Y-%m-%d %H:%M:%S')
   ) as why,
   judged.reason_details,
   judged.expires_at,
