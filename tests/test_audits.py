@@ -86,6 +86,30 @@ def test_a_month_lists_batches_that_moved_in_it_and_no_others() -> None:
     assert [(row["batch_id"], row["issued_in_period"]) for row in batches] == [("used", False), ("expiring", False)]
 
 
+def test_a_batch_whose_credits_come_after_the_month_had_no_recipients_at_its_end() -> None:
+    ledger = audited_ledger(
+        """
+        entry_id  entry_type  occurred_at          member_id  amount  batch_id
+        a         created     2026-07-01T00:00:05  ada         10.00  night
+        """,
+        batches="""
+        batch_id  issued_at            declared_recipients  declared_total
+        night     2026-06-30T23:59:58  2                    20.00
+        undated                        2                    20.00
+        """,
+    )
+    june, july = build(ledger, month(ledger, "2026-06"), month(ledger, "2026-07"))
+    assert_rows(
+        table(june, "credits_batches"),
+        "batch_id  status  recipient_count  declared_total\nnight     Failed  0                20.00",
+    )
+    assert [row["batch_id"] for row in flags(june, "zero_recipient_batch")] == ["night"]
+    assert {row["batch_id"]: row["status"] for row in table(july, "credits_batches")} == {
+        "night": "Active",
+        "undated": "Failed",
+    }
+
+
 def test_a_credit_that_was_transferred_in_has_no_amount_of_its_own() -> None:
     june = audit(
         """

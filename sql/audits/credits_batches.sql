@@ -77,12 +77,28 @@ issued as (
 
 -- Batches that nobody got anything of: from a batches file, or named by entries of the period that open no credit.
 failed as (
+  -- What came of a dated one after as_of is not told yet: as of then, nobody had got anything.
   select period.merchant_id, period.period, batch.batch_id
   from settings.periods as period
   join ledger.batches as batch
     on batch.merchant_id = period.merchant_id
-    and coalesce(batch.issued_at, batch.recorded_at) >= period.starts_at
-    and coalesce(batch.issued_at, batch.recorded_at) < period.cutoff
+    and batch.issued_at >= period.starts_at
+    and batch.issued_at < period.cutoff
+  union
+  -- One without a date that has credits is listed where they move.
+  select period.merchant_id, period.period, batch.batch_id
+  from settings.periods as period
+  join (
+    select merchant_id, batch_id, recorded_at
+    from ledger.batches
+    anti join (
+      select distinct merchant_id, batch_id from facts.credits where batch_id is not null
+    ) using (merchant_id, batch_id)
+    where issued_at is null
+  ) as batch
+    on batch.merchant_id = period.merchant_id
+    and batch.recorded_at >= period.starts_at
+    and batch.recorded_at < period.cutoff
   union
   select period.merchant_id, period.period, entry.batch_id
   from settings.periods as period
@@ -105,10 +121,6 @@ batches as (
   select failed.*, merchant.currency as unit, merchant.currency_decimals as decimals
   from failed
   anti join issued using (merchant_id, period, batch_id)
-  -- One without a date that has credits is listed where they move.
-  anti join (
-    select distinct merchant_id, batch_id from facts.credits where batch_id is not null
-  ) using (merchant_id, batch_id)
   join settings.merchants as merchant using (merchant_id)
 ),
 
