@@ -207,6 +207,40 @@ def test_the_windows_last_day_is_included() -> None:
     assert batch(over, "may")["reversible"] == "no: the window ended on 2026-06-29"
 
 
+def test_a_batch_that_has_recipients_in_one_unit_has_not_failed_in_another() -> None:
+    june = audit(
+        """
+        entry_id  entry_type       occurred_at       amount  credit_id  balance_type  transfer_id  batch_id
+        c         created          2026-06-01T12:00  10.00                                         b
+        out       transferred_out  2026-06-02T12:00   4.00   c                        t
+        in        transferred_in   2026-06-02T12:00   4                 winston       t            b
+        order     redeemed         2026-06-03T12:00   1      in
+        """
+    )
+    assert_rows(
+        sorted(table(june, "credits_batches"), key=lambda row: str(row["unit"])),
+        """
+        unit  recipient_count  status  remaining
+        TKN   0                Active  3.00
+        USD   1                Active  6.00
+        """,
+    )
+    assert not list(flags(june, "zero_recipient_batch"))
+
+
+def test_who_had_all_given_back_is_not_among_those_who_have_used_a_part() -> None:
+    june = audit(
+        SALE
+        + """
+    order2    redeemed    2026-06-05T12:00  bob         5.00                                     order2
+    back2     refunded    2026-06-06T12:00  bob         5.00                                     order2
+    """
+    )
+    sale = batch(june, "sale")
+    assert sale["recipients_who_used"] == 2
+    assert sale["reversible"] == "yes, but 5.00 USD has been used, by 1 recipient"
+
+
 def test_units_are_never_summed_together() -> None:
     june = audit(
         """

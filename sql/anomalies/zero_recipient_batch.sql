@@ -16,4 +16,4 @@ select
   || coalesce(', and declares ' || format('{:,}', declared_recipients), '') || '.' as explanation
 from audits.credits_batches
 semi join settings.periods using (merchant_id, period)
-where recipient_count = 0
+where status = 'Failed'

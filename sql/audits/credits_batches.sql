@@ -63,6 +63,7 @@ issued as (
     sum(reversed) as reversed,
     sum(remaining) as remaining,
     count(*) filter (has_used) as users,
+    count(*) filter (used > refunded) as holders_of_used,
     min(oldest_expiry) as oldest_expiry,
     max(newest_expiry) as newest_expiry,
     min(issued_at) as issued_at,
@@ -159,6 +160,8 @@ told as (
     said.declared_total,
     period.as_of_day,
     coalesce(recipients, 0) as recipient_count,
+    -- In another unit it may have recipients, and what came in by transfer here.
+    sum(recipient_count) over (partition by batches.merchant_id, batches.period, batches.batch_id) = 0 as is_failed,
     coalesce(total, 0) as total_amount,
     coalesce(redeemed, 0) - coalesce(refunded, 0) as net_used,
     coalesce(batches.reversed, 0) as taken_back,
@@ -184,7 +187,7 @@ select
   each::decimal(38, 4) as amount_per_customer,
   total_amount::decimal(38, 4) as total_amount,
   case
-    when recipient_count = 0 then 'Failed'
+    when is_failed then 'Failed'
     when left_over = 0 and taken_back > 0 then 'Reversed'
     when taken_back > 0 then 'Partially Reversed'
     when deducted > 0 or is_adjusted then 'Adjusted'
@@ -209,14 +212,14 @@ select
   oldest_expiry,
   newest_expiry,
   case
-    when recipient_count = 0 then 'no: it has no recipients'
+    when is_failed then 'no: it has no recipients'
     when left_over = 0 and taken_back > 0 then 'no: it has been reversed'
     when taken_back > 0 then 'no: it has been partially reversed'
     when left_over = 0 then 'no: nothing remains'
     when as_of_day > window_last_day then 'no: the window ended on ' || window_last_day
     when net_used > 0 then
       'yes, but ' || shown_with_unit(net_used, decimals, unit) || ' has been used, by '
-      || counted(users, 'recipient', 'recipients')
+      || counted(holders_of_used, 'recipient', 'recipients')
     else 'yes'
   end as reversible,
   if(reversible[1:3] = 'yes', left_over, 0)::decimal(38, 4) as reversible_amount,
