@@ -313,6 +313,14 @@ def test_the_same_batch_again_within_a_week() -> None:
     )
 
 
+def test_what_a_batch_is_given_after_the_month_does_not_make_it_another_than_it_was() -> None:
+    twice = [*recipients("first", "a", "b", at="2026-06-01T12:00"), *recipients("again", "a", "b", at="2026-06-03T12:00")]
+    raised = credit("raise", "2026-07-05T12:00", "5.00", member_id="a", batch_id="again")
+    same = "batch_id      amount_at_risk\nagain; first  20.00"
+    assert_rows(flags(audit(twice), "duplicate_batch"), same)
+    assert_rows(flags(audit([*twice, raised]), "duplicate_batch"), same)
+
+
 def test_the_same_credit_again_within_a_day() -> None:
     june = audit(
         [
