@@ -292,6 +292,30 @@ def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     )
 
 
+def test_a_batch_that_was_raised_afterwards_neither_repeats_its_recipients_nor_misses_its_total() -> None:
+    ledger = audited_ledger(
+        [
+            *recipients("b", "a", "b"),
+            *(
+                credit(f"more-{who}", "2026-06-12T12:00", "5.00", member_id=who, batch_id="b", operation_id="raise")
+                for who in ("a", "b")
+            ),
+        ],
+        batches="""
+        batch_id  issued_at         issued_as  declared_recipients  declared_total
+        b         2026-06-10T12:00  family     2                    20.00
+    """,
+    )
+    ledger.connection.execute(
+        "insert into ledger.operations by name select 'acme' as merchant_id, 'raise' as operation_id,"
+        " 'adjust-batch' as kind, 'processed' as status, 'b' as batch_id, '2026-06-12'::timestamptz as finished_at"
+    )
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert_rows(table(june, "credits_batches"), "status    total_amount\nAdjusted  30.00")
+    assert not list(flags(june, "batch_repeats_recipient"))
+    assert not list(flags(june, "batch_total_mismatch"))
+
+
 def test_the_same_batch_again_within_a_week() -> None:
     june = audit(
         [

@@ -1,28 +1,33 @@
 -- Batches that came to more or less than declared: one row per batch.
 --
 -- severity: error
--- version: 2
--- means: The batches file declares a total, and the batch's credits come to another. What `adjust-batch` raised them by
---   since is no part of it.
+-- version: 1
+-- means: The batches file declares a total, and the batch's credits come to another, those aside by which adjust-batch
+--   raised others afterwards.
 -- do: Compare the batch's recipients (`rollforward batches show ID`) with the list that it was issued from.
-with raised as (
-  select entry.merchant_id, period.period, entry.batch_id, sum(entry.amount) as amount
-  from ledger.operations as operation
-  join ledger.entries as entry using (merchant_id, operation_id)
-  join settings.periods as period
-    on period.merchant_id = entry.merchant_id and entry.occurred_at < period.as_of
-  where operation.kind = 'adjust-batch' and operation.status = 'processed' and entry.entry_type = 'created'
+with raises as (
+  select entry.merchant_id, entry.credit_id
+  from ledger.entries as entry
+  semi join (
+    from ledger.operations where kind = 'adjust-batch' and status = 'processed'
+  ) using (merchant_id, operation_id)
+  where entry.entry_type = 'created'
+),
+
+raised as (
+  select recipient.merchant_id, recipient.period, recipient.batch_id, recipient.unit, sum(recipient.amount) as amount
+  from audits.batch_recipients as recipient
+  semi join raises using (merchant_id, credit_id)
+  semi join settings.periods using (merchant_id, period)
   group by all
 ),
 
-compared as (
-  select batch.* replace ((batch.total_amount - coalesce(raised.amount, 0))::decimal(38, 4) as total_amount)
+issued as (
+  select batch.*, batch.total_amount - coalesce(raised.amount, 0) as issued_amount
   from audits.credits_batches as batch
-  semi join settings.periods using (merchant_id, period)
-  left join raised using (merchant_id, period, batch_id)
-  where batch.issued_in_period and batch.recipient_count > 0
-  -- A total over several units says nothing.
-  qualify count(*) over (partition by batch.merchant_id, batch.period, batch.batch_id) = 1
+  left join raised using (merchant_id, period, batch_id, unit)
+  semi join settings.periods as period
+    on period.merchant_id = batch.merchant_id and period.period = batch.period
 )
 
 select
@@ -30,12 +35,14 @@ select
   period,
   batch_id,
   unit,
-  abs(total_amount - declared_total)::decimal(38, 4) as amount_at_risk,
-  shown(total_amount, decimals) as observed,
+  abs(issued_amount - declared_total)::decimal(38, 4) as amount_at_risk,
+  shown(issued_amount, decimals) as observed,
   shown(declared_total, decimals) as threshold,
   'Batch ' || batch_id || ' declares ' || shown_with_unit(declared_total, decimals, unit) || ', and its credits come to '
-  || shown_with_unit(total_amount, decimals, unit) || '; that is '
-  || shown_with_unit(abs(total_amount - declared_total), decimals, unit)
-  || if(total_amount > declared_total, ' more.', ' less.') as explanation
-from compared
-where total_amount <> declared_total
+  || shown_with_unit(issued_amount, decimals, unit) || '; that is '
+  || shown_with_unit(abs(issued_amount - declared_total), decimals, unit)
+  || if(issued_amount > declared_total, ' more.', ' less.') as explanation
+from issued
+-- A total over several units says nothing.
+where issued_in_period and recipient_count > 0 and issued_amount <> declared_total
+qualify count(*) over (partition by merchant_id, period, batch_id) = 1
