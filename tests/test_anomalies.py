@@ -316,6 +316,14 @@ def test_a_batch_that_was_raised_afterwards_neither_repeats_its_recipients_nor_m
     assert not list(flags(june, "batch_total_mismatch"))
 
 
+def test_a_total_that_is_declared_of_a_batch_of_several_units_is_held_against_none_of_them() -> None:
+    june = audit(
+        [credit("usd", batch_id="b"), credit("tokens", amount="5", balance_type="winston", batch_id="b")],
+        batches="batch_id  issued_at         declared_total\nb         2026-06-10T12:00  10.00",
+    )
+    assert not list(flags(june, "batch_total_mismatch"))
+
+
 def test_the_same_batch_again_within_a_week() -> None:
     june = audit(
         [
@@ -623,6 +631,16 @@ def test_a_reason_that_several_batches_share() -> None:
     (flag,) = flags(june, "systemic_reason")
     assert (flag["batch_id"], flag["amount_at_risk"]) == ("r1; r2; r3", Decimal(40))
     assert "together 40.00 USD of the 70.00 USD that Service Recovery came to" in flag["explanation"]
+
+
+def test_batches_whose_credits_are_for_various_things_have_no_reason_in_common() -> None:
+    june = audit(
+        [
+            credit(f"{batch_id}-{what}", member_id=what, batch_id=batch_id, reason_details=f"{batch_id} {what}")
+            for batch_id in ("oak", "elm", "ash") for what in ("apples", "pears")
+        ]
+    )  # fmt: skip
+    assert not list(flags(june, "systemic_reason"))
 
 
 def test_service_recovery_over_its_budget() -> None:

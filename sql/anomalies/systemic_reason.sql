@@ -4,7 +4,7 @@
 -- version: 1
 -- thresholds: systemic_batches = 3
 -- means: So many batches issued in the period have the same reason and details, digits, spaces and case aside. What is
---   credited again and again is seldom solved by crediting it.
+--   credited again and again is seldom solved by crediting it. A batch whose credits are for various things is like none.
 -- do: Look for the cause behind it, and put what was credited beside what it would cost to mend.
 with alike as (
   select
@@ -15,6 +15,8 @@ with alike as (
   semi join settings.periods as period
     on period.merchant_id = batch.merchant_id and period.period = batch.period
   where batch.issued_in_period and batch.recipient_count > 0 and coalesce(batch.reason, batch.description) is not null
+    -- As Credits Batches words what differs from credit to credit.
+    and 'Various' not in (coalesce(batch.reason, ''), coalesce(batch.description, ''))
 ),
 
 found as (
