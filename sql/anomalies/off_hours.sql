@@ -11,6 +11,7 @@ with created as (
   select
     period.merchant_id,
     period.period,
+    period.timezone,
     credit.*,
     as_local(credit.opened_at, period.timezone) as local_time,
     (extract('hour' from local_time) * 60 + extract('minute' from local_time)) as minute,
@@ -50,5 +51,6 @@ from created
 where not list_contains(limits.business_days, weekday)
   or (
     (minute < limits.opens_minute or minute >= limits.closes_minute)
-    and local_time <> date_trunc('day', local_time)
+    -- Where midnight is skipped by the clock, the day begins later.
+    and opened_at <> as_utc(date_trunc('day', local_time), timezone)
   )
