@@ -13,7 +13,7 @@ from pipelines.anomalies import Rule
 from pipelines.models import ModelError
 from pipelines.settings import Anomalies, BalanceType
 from tests.audited import audit, audited_ledger, flags, store, table
-from tests.ledgers import Ledger, merchant, open_ledger
+from tests.ledgers import Ledger, Rows, merchant, open_ledger
 from tests.reported import build, month
 from tests.tables import assert_rows
 
@@ -400,6 +400,21 @@ def test_a_reversal_after_some_of_it_was_used() -> None:
     )
 
 
+def test_what_was_used_of_a_credit_that_is_taken_back_in_parts_counts_once() -> None:
+    june = audit(
+        """
+        entry_id  entry_type  occurred_at       amount  credit_id
+        c         created     2026-06-01T12:00   10.00
+        order     redeemed    2026-06-02T12:00    4.00
+        r1        reversed    2026-06-03T12:00    3.00  c
+        r2        reversed    2026-06-04T12:00    3.00  c
+    """
+    )
+    (flag,) = flags(june, "reversal_after_use")
+    assert (flag["entry_ids"], flag["amount_at_risk"]) == ("r1; r2", Decimal(4))
+    assert flag["explanation"] == "6.00 USD was taken back from credit c after 1 member had used 4.00 USD of it."
+
+
 def test_a_reversal_on_the_windows_last_day_is_within_it() -> None:
     assert_rows(
         flags(audit(REVERSALS), "reversal_outside_window"),
@@ -501,6 +516,15 @@ def test_many_credits_just_under_the_limit() -> None:
     )
 
 
+def test_the_band_below_the_limit_begins_at_exactly_its_percent() -> None:
+    def june(amount: str) -> Rows:
+        limit = store(approval_limit=Decimal("33.20"))
+        return flags(audit([*many("ann", [amount] * 10, **by(ANN))], limit), "just_under_limit")
+
+    assert [row["amount_at_risk"] for row in june("31.54")] == [Decimal("315.40")]
+    assert not list(june("31.53"))
+
+
 def test_one_member_gets_far_more_of_a_person_than_the_others() -> None:
     def pairing(who: str, share: str, others: int) -> list[dict[str, Any]]:
         return [
@@ -519,6 +543,18 @@ def test_one_member_gets_far_more_of_a_person_than_the_others() -> None:
         ]
     )
     assert {row["member_id"] for row in flags(june, "repeat_pairing")} == {"Anns-friend", "Cys-friend"}
+
+
+def test_exactly_three_times_the_median_is_three_times_the_median() -> None:
+    for friend, other in (("6.00", "10.00"), ("0.06", "0.10")):
+        june = audit(
+            [*many("friend", [friend] * 5, member_id="friend", **by(ANN)), *many("else", [other] * 7, **by(ANN))]
+        )
+        assert [row["observed"] for row in flags(june, "repeat_pairing")] == ["30 %"]
+        less = audit(
+            [*many("friend", [friend] * 5, member_id="friend", **by(ANN)), *many("else", [other] * 7 + ["99"], **by(ANN))]
+        )
+        assert not list(flags(less, "repeat_pairing"))
 
 
 USUAL = ["9.00", "10.00", "10.00", "11.00", "12.00"] * 4
@@ -606,6 +642,19 @@ def test_hours_are_those_of_the_merchant_also_on_the_day_the_clock_is_set_forwar
         name="2026-03",
     )
     assert {row["credit_id"] for row in flags(march, "off_hours")} == {"before", "closes"}
+
+
+def test_a_day_alone_is_no_hour_also_where_the_day_begins_at_one() -> None:
+    cairo = store(timezone="Africa/Cairo")
+    april = audit(
+        [
+            credit("a-day-alone", "2026-04-23T22:00", **by(ANN)),  # Friday, 01:00: midnight is skipped
+            credit("later", "2026-04-23T22:01", **by(ANN)),
+        ],
+        cairo,
+        name="2026-04",
+    )
+    assert_rows(flags(april, "off_hours"), "credit_id  observed\nlater      fri 01:01")
 
 
 def test_days_off_are_off_at_any_hour() -> None:

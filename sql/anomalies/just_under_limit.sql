@@ -19,7 +19,7 @@ with told as (
     credit.decimals,
     merchant.approval_limit,
     credit.amount <= merchant.approval_limit
-      and credit.amount >= merchant.approval_limit * (1 - limits.just_under_band_percent / 100) as is_just_under,
+      and 100 * credit.amount >= merchant.approval_limit * (100 - limits.just_under_band_percent) as is_just_under,
     limits
   from settings.periods as period
   join settings.merchants as merchant on merchant.merchant_id = period.merchant_id

@@ -45,7 +45,8 @@ compared as (
     favoured.creator_key,
     favoured.unit,
     favoured.member_id,
-    median(shares.amount::double / shares.total::double) as median_share
+    -- Of all that the same person gave, the shares compare as the amounts do: in ten thousandths, which a double holds.
+    median((10000 * shares.amount)::double) as median_amount
   from favoured
   left join shares
     on shares.merchant_id = favoured.merchant_id
@@ -57,11 +58,10 @@ compared as (
 ),
 
 flagged as (
-  select favoured.*, compared.median_share
+  select favoured.*, compared.median_amount / 10000 / favoured.total::double as median_share
   from favoured
   join compared using (merchant_id, period, creator_key, unit, member_id)
-  where favoured.amount::double / favoured.total::double
-    >= favoured.pairing_times_median * coalesce(compared.median_share, 0)
+  where (10000 * favoured.amount)::double >= favoured.pairing_times_median * coalesce(compared.median_amount, 0)
 )
 
 select
