@@ -102,6 +102,8 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Give SQL the two conversions: `utc_micros(BIGINT, timezone)` and `local_micros(BIGINT, timezone)`.
 
     And, made of them, the macros that queries use: `as_utc(TIMESTAMP, timezone)`, `as_local(TIMESTAMPTZ, timezone)`.
+    `months_back(DATE, last_day)` is in which of the twelve months to last_day, counted back from it, a day is: 0 is the
+    one that ends with it, 11 the first.
     """
     for name, convert in (("utc_micros", utc_micros), ("local_micros", local_micros)):
         connection.create_function(
@@ -119,6 +121,11 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "create or replace temp macro as_local(instant, timezone) as"
         " make_timestamp(local_micros(epoch_us(instant), timezone))"
+    )
+    connection.execute(
+        "create or replace temp macro months_back(day, last_day) as"
+        " least(11, date_sub('month', day, (last_day + 1)::date)"
+        " - if(day + to_months(date_sub('month', day, (last_day + 1)::date)::integer) = (last_day + 1)::date, 1, 0))"
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.models import ModelError
 from pipelines.settings import Anomalies, BalanceType
 from tests.audited import audit, audited_ledger, flags, store, table
 from tests.ledgers import Ledger, Rows, merchant, open_ledger
-from tests.reported import build, month
+from tests.reported import Report, build, dates, month
 from tests.tables import assert_rows
 
 ANN, BOB = "Ann Lee", "Bob Ray"
@@ -624,6 +624,53 @@ def test_a_month_in_which_somebody_issued_far_more_than_people_do() -> None:
         {**row, "amount": "900.00"} if row["entry_id"] == "Ann Lee-2026-03" else row for row in year("110.00", months)
     ]
     assert not list(flags(audit(before), "unusual_creator_volume"))
+
+
+def test_a_leap_day_of_the_year_before_is_no_month_of_its_own() -> None:
+    credits = [
+        *(
+            credit(f"{who}-{name}", f"{name}-10T12:00", "100.00", **by(who))
+            for name in ("2024-04", "2024-05", "2024-06", "2024-07", "2024-08", "2024-09", "2024-10", "2024-11", "2024-12")
+            for who in (ANN, BOB)
+        ),
+        credit("leap", "2024-02-29T12:00", "100.00", **by(ANN)),
+        credit("high", "2025-02-10T12:00", "500.00", **by(ANN)),
+    ]  # fmt: skip
+    february = audit(credits, name="2025-02")
+    assert not list(flags(february, "unusual_creator_volume"))
+    assert observed_months(february) == [19]
+
+
+def observed_months(report: Report) -> list[int]:
+    return [row["observations"] for row in table(report, "not_assessable").where(rule="unusual_creator_volume")]
+
+
+def test_whether_months_are_too_few_is_told_of_the_same_months_that_are_judged() -> None:
+    days = [f"{year}-{month:02d}-{day:02d}" for year, month in [*((2025, n) for n in range(7, 13)), (2026, 1), (2026, 2)]
+            for day in (5, 20)]  # fmt: skip
+    ledger = audited_ledger(
+        [*(credit(day, f"{day}T12:00", **by(ANN)) for day in days), credit("june", "2026-06-20T12:00", **by(ANN))],
+        store(minimum_observations=9),
+    )
+    free, early, whole = build(
+        ledger,
+        dates(ledger, "2026-05-12", "2026-06-11"),
+        month(ledger, "2026-06", as_of="2026-06-20T12:00:00Z"),
+        month(ledger, "2026-06"),
+    )
+    # Counted back from 11 June they are nine: 12 June to 11 July, …, 12 February to 11 March. In the calendar they are
+    # eight, and nine once June is there.
+    assert (observed_months(free), observed_months(early), observed_months(whole)) == ([], [8], [])
+
+
+def test_the_evidence_of_an_unusual_month_is_of_that_month_alone() -> None:
+    credits = [
+        credit(f"{who}-{n}", f"{2025 + n // 12}-{n % 12 + 1:02d}-10T12:00", f"{100 + n}.00", **by(who))
+        for n in range(6, 17) for who in (ANN, BOB)
+    ]  # fmt: skip
+    ledger = audited_ledger([*credits, credit("june", amount="900.00", **by(ANN))])
+    (both,) = build(ledger, dates(ledger, "2026-05-01", "2026-06-30"))
+    assert [row["entry_ids"] for row in flags(both, "unusual_creator_volume")] == ["june"]
 
 
 def test_hours_are_those_of_the_merchant_also_on_the_day_the_clock_is_set_forward() -> None:

@@ -16,7 +16,7 @@ with days as (
     on total.merchant_id = period.merchant_id
     and total.movement_type = 'created'
     and total.creator is not null
-    and total.day > period.last_day - interval 12 month
+    and total.day >= (period.last_day + 1)::date - interval 12 month
     and total.day <= period.last_day
     and total.day < period.cutoff_day
   union all
@@ -37,9 +37,7 @@ with days as (
 months as materialized (
   select
     merchant_id, period, unit, creator_key,
-    -- 0 is the month that ends with the period.
-    date_sub('month', day, (last_day + 1)::date) - if(day + to_months(date_sub('month', day, (last_day + 1)::date)::integer)
-      = (last_day + 1)::date, 1, 0) as months_back,
+    months_back(day, last_day) as months_back,
     any_value(creator) as creator,
     sum(amount) as amount,
     sum(movements) as credits,
@@ -97,5 +95,6 @@ join facts.credits as credit
   and credit.opened_at >= period.starts_at
   and credit.opened_at < period.cutoff
   and person(credit.creator) = flagged.creator_key
+  and months_back(as_local(credit.opened_at, period.timezone)::date, period.last_day) = flagged.months_back
 group by
   flagged.merchant_id, flagged.period, flagged.unit, flagged.creator_key, flagged.months_back, flagged.amount
