@@ -199,6 +199,38 @@ def test_an_entry_that_came_after_its_month_was_published_is_late_and_an_interim
     assert_rows(flags(june, "late_entry"), "entry_ids  credit_id\nlate       late")
 
 
+def test_an_entry_without_a_balance_type_is_in_the_unit_of_the_credit_or_redemption_that_it_names() -> None:
+    ledger = audited_ledger(
+        """
+        entry_id  entry_type  occurred_at       amount  credit_id  balance_type  redemption_id  expires_at  recorded_at
+        tokens    created     2026-05-01T12:00  10                 winston                      2026-06-10  2026-05-02
+        order     redeemed    2026-06-02T12:00   4      tokens                   order                      2026-07-09
+        back      refunded    2026-06-03T12:00   4                               order                      2026-07-09
+        too-much  refunded    2026-06-04T12:00   1                               order                      2026-07-09
+        gone      expired     2026-06-10T12:00  10      tokens                                              2026-07-09
+    """,
+        members="member_id\nbob",
+    )
+    ledger.connection.execute(
+        "insert into ledger.published by name select 'acme' as merchant_id, 1 as event, '2026-06' as period, true as"
+        " is_final, '2026-06-01'::timestamptz as starts_at, '2026-07-01'::timestamptz as ends_at,"
+        " '2026-07-02'::timestamptz as recorded_at"
+    )
+    ledger.connection.execute(
+        "insert into ledger.rejected_rows by name select 'acme' as merchant_id, 1 as event, 'entries' as dataset,"
+        " 'a.csv' as source_file, 2 as source_row, 'entry_changed' as reason, '' as explanation, 'back' as row_id,"
+        " '' as sha256, '2026-06-05'::timestamptz as rejected_at"
+    )
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert {(row["rule"], row["unit"]) for row in flags(june).where(severity="warning")} == {
+        ("late_entry", "TKN"),
+        ("unknown_member", "TKN"),
+    }
+    assert len(list(flags(june, "late_entry"))) == 4
+    (changed,) = flags(june, "entry_changed")
+    assert "the ledger keeps 4 TKN of 2026-06-03" in changed["explanation"]
+
+
 def test_a_member_whom_no_members_file_has() -> None:
     entries = [credit("a", member_id="ada"), credit("b", member_id="bob"), credit("c", member_id="bob", amount="5.00")]
     known = audit(entries, members="member_id  email\nada        a@a.example")
