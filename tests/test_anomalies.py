@@ -486,6 +486,12 @@ def test_a_period_is_complete_when_a_row_is_dated_at_or_after_its_end() -> None:
     assert list(flags(audit(complete, store(complete_through="balances")), "source_incomplete"))
 
 
+def test_what_an_operation_posts_does_not_make_the_sources_month_complete() -> None:
+    june, adjusted = credit("june", "2026-06-28T10:00"), credit("a1", "2026-07-01T09:00", operation_id="a1")
+    (incomplete,) = flags(audit([june, adjusted], store(complete_through="entries")), "source_incomplete")
+    assert incomplete["observed"] == "2026-06-28"
+
+
 # ---- Patterns
 
 

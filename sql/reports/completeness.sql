@@ -1,10 +1,12 @@
 -- Whether each period's data has all arrived, as far as its merchant wants that checked: one row per period.
 --
 -- With complete_through, a dataset has arrived when an accepted row of it is dated at or after the period's end. How
--- far it reaches is told only while that is not far enough: more of it later is no news for the period.
+-- far it reaches is told only while that is not far enough: more of it later is no news for the period. What an
+-- operation posts here says nothing of what the source has sent.
 with reached as (
   select merchant_id, 'entries' as dataset, max(occurred_at) as reached_at
   from ledger.entries
+  where operation_id is null
   group by merchant_id
   union all
   select merchant_id, 'balances', max(as_of)
