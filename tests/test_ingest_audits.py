@@ -48,6 +48,17 @@ def test_a_later_row_of_a_batch_replaces_the_earlier_one_and_the_same_file_chang
     assert_rows(ledger(home, "batches"), "batch_id  reason  description\nother     kept\nsale              third")
 
 
+def test_a_batch_that_is_told_again_is_known_since_it_was_first_told(home: Installation) -> None:
+    land(home, "batches/1.csv", "batch_id  reason\nsale      first")
+    home.ingest()
+    (first,) = ledger(home, "batches")
+    land(home, "batches/2.csv", "batch_id  reason\nsale      second\nother     new")
+    home.ingest()
+    other, second = ledger(home, "batches")
+    assert (second["reason"], second["recorded_at"]) == ("second", first["recorded_at"])
+    assert other["recorded_at"] > first["recorded_at"]
+
+
 def test_each_wrong_value_of_a_batch_sets_its_row_aside_with_a_reason(home: Installation) -> None:
     wrong = {
         "batch_id": ("", "batch_id:missing"),

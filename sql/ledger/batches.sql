@@ -1,7 +1,8 @@
 -- The newest word on each batch that an accepted row of the file speaks of: one row per batch.
 --
 -- A later row, in the order in which files came and rows stand in them, replaces an earlier one. A row that was set
--- aside and read again keeps the place of its file.
+-- aside and read again keeps the place of its file. When the ledger learnt of the batch stays what it was: one without
+-- a date and without credits belongs to that month.
 with said as (
   select
     $merchant_id as merchant_id,
@@ -28,7 +29,7 @@ with said as (
   where merchant_id = $merchant_id and batch_id in (select batch_id from staging.batches)
 )
 
-select *
+select * replace (min(recorded_at) over (partition by batch_id) as recorded_at)
 from said
 qualify row_number() over (partition by batch_id order by file_event desc, source_row desc) = 1
 order by batch_id
