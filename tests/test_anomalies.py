@@ -378,7 +378,10 @@ def test_the_same_batch_again_within_a_week() -> None:
 
 
 def test_what_a_batch_is_given_after_the_month_does_not_make_it_another_than_it_was() -> None:
-    twice = [*recipients("first", "a", "b", at="2026-06-01T12:00"), *recipients("again", "a", "b", at="2026-06-03T12:00")]
+    twice = [
+        *recipients("first", "a", "b", at="2026-06-01T12:00"),
+        *recipients("again", "a", "b", at="2026-06-03T12:00"),
+    ]
     raised = credit("raise", "2026-07-05T12:00", "5.00", member_id="a", batch_id="again")
     same = "batch_id      amount_at_risk\nagain; first  20.00"
     assert_rows(flags(audit(twice), "duplicate_batch"), same)
@@ -584,15 +587,13 @@ def test_one_member_gets_far_more_of_a_person_than_the_others() -> None:
 
 
 def test_exactly_three_times_the_median_is_three_times_the_median() -> None:
-    for friend, other in (("6.00", "10.00"), ("0.06", "0.10")):
-        june = audit(
-            [*many("friend", [friend] * 5, member_id="friend", **by(ANN)), *many("else", [other] * 7, **by(ANN))]
-        )
-        assert [row["observed"] for row in flags(june, "repeat_pairing")] == ["30 %"]
-        less = audit(
-            [*many("friend", [friend] * 5, member_id="friend", **by(ANN)), *many("else", [other] * 7 + ["99"], **by(ANN))]
-        )
-        assert not list(flags(less, "repeat_pairing"))
+    def paired(friend: str, other: str) -> Rows:
+        five, others = many("friend", [friend] * 5, member_id="friend", **by(ANN)), many("else", [other] * 7, **by(ANN))
+        return flags(audit([*five, *others]), "repeat_pairing")
+
+    assert [row["observed"] for row in paired("6.00", "10.00")] == ["30 %"]
+    assert [row["observed"] for row in paired("0.06", "0.10")] == ["30 %"]
+    assert not list(paired("5.99", "10.00"))
 
 
 USUAL = ["9.00", "10.00", "10.00", "11.00", "12.00"] * 4
@@ -667,9 +668,8 @@ def test_a_month_in_which_somebody_issued_far_more_than_people_do() -> None:
 def test_a_leap_day_of_the_year_before_is_no_month_of_its_own() -> None:
     credits = [
         *(
-            credit(f"{who}-{name}", f"{name}-10T12:00", "100.00", **by(who))
-            for name in ("2024-04", "2024-05", "2024-06", "2024-07", "2024-08", "2024-09", "2024-10", "2024-11", "2024-12")
-            for who in (ANN, BOB)
+            credit(f"{who}-{number}", f"2024-{number:02d}-10T12:00", "100.00", **by(who))
+            for number in range(4, 13) for who in (ANN, BOB)
         ),
         credit("leap", "2024-02-29T12:00", "100.00", **by(ANN)),
         credit("high", "2025-02-10T12:00", "500.00", **by(ANN)),
@@ -684,8 +684,8 @@ def observed_months(report: Report) -> list[int]:
 
 
 def test_whether_months_are_too_few_is_told_of_the_same_months_that_are_judged() -> None:
-    days = [f"{year}-{month:02d}-{day:02d}" for year, month in [*((2025, n) for n in range(7, 13)), (2026, 1), (2026, 2)]
-            for day in (5, 20)]  # fmt: skip
+    months = [*(f"2025-{number:02d}" for number in range(7, 13)), "2026-01", "2026-02"]
+    days = [f"{name}-{day}" for name in months for day in ("05", "20")]
     ledger = audited_ledger(
         [*(credit(day, f"{day}T12:00", **by(ANN)) for day in days), credit("june", "2026-06-20T12:00", **by(ANN))],
         store(minimum_observations=9),
