@@ -22,7 +22,7 @@ from pipelines import models
 from pipelines.portal import downloads, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
 from pipelines.portal.masking import mask_text
-from pipelines.settings import SettingsError
+from pipelines.settings import Home, SettingsError
 from pipelines.shards import read_copy_path
 from tests import portals
 from tests.desks import ANN, BO, EVE, OLGA, VERA
@@ -43,6 +43,7 @@ PAGES = (
 )  # fmt: skip
 FOR_ADMINISTRATORS = ("batches", "rejects", "files", "batch", "recipients")
 FOR_OWNERS = ("operations",)
+INTERIM = "2026-06@20260612T000000Z"
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,15 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 def local(reported: Installation, tmp_path: Path) -> Portal:
     """The portal as the local user has it."""
     return portal(reported.home, tmp_path / "access.jsonl")
+
+
+@pytest.fixture(scope="module")
+def interim(reported: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The same, and afterwards its June once more, as of the 12th: an interim workbook, which takes over the tables."""
+    made = Installation(Home(tmp_path_factory.mktemp("interim") / "home"))
+    shutil.copytree(reported.home.path, made.home.path)
+    rollforward(made.home.path, "report", "--month", "2026-06", "--as-of", "2026-06-12T00:00:00Z")
+    return made
 
 
 @pytest.fixture
@@ -202,6 +212,13 @@ def test_what_changed_between_two_versions_is_said_with_the_entries_behind_it(lo
     assert cells(page, "Total credit created") == ["26.00 USD", "33.00 USD", "+7.00 USD"]
     assert "1 entry from before the period's end was recorded between the two versions" in page.text
     assert cells(page, "late")[0] == "Created"
+
+
+def test_a_viewer_gets_interim_workbooks_too(interim: Installation, tmp_path: Path) -> None:
+    viewer = portal(interim.home, tmp_path / "log", VERA)
+    got = viewer.get(viewer.acme("period", period=INTERIM).link("/m/acme/workbook"))
+    assert got.status == 200, got.text
+    assert got.headers["content-disposition"].endswith("credits-acme-2026-06%4020260612T000000Z-masked.xlsx")
 
 
 # Why this number
