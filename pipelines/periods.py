@@ -111,25 +111,35 @@ def _period(
     return Period(merchant, name, first_day, last_day, starts_at, ends_at, as_of, is_final)
 
 
-def _as_of(stated: str, merchant: Merchant, now: datetime) -> datetime:
-    """`stated` as an instant: with an offset as it is, without one in the merchant's timezone, a date as its end."""
-    text = stated.strip()
+def parse_moment(text: str, merchant: Merchant) -> datetime:
+    """An instant: with an offset as it is, without one in the merchant's timezone, a date as its end.
+
+    Raises PeriodError.
+    """
     is_day, is_time = bool(_DAY.fullmatch(text)), bool(_TIME.fullmatch(text))
     try:
         moment = datetime.fromisoformat(text) if is_day or is_time else None
     except ValueError:
         moment = None
     if moment is None:
-        raise PeriodError(f'as_of "{stated}" is not a time; write it like 2026-06-30 or 2026-06-30T13:45:00Z.')
+        raise PeriodError(f'"{text}" is not a time; write it like 2026-06-30 or 2026-06-30T13:45:00Z.')
     _within_the_years(moment.date())
     if is_day:
-        begins, ends = (clock.start_of_day(day, merchant.timezone) for day in (moment.date(), moment.date() + ONE_DAY))
-        # A day that has not ended is reported as far as it has come.
-        instant = min(ends, now) if begins <= now else ends
-    elif moment.tzinfo is None:
-        instant = clock.utc_from_local(moment, merchant.timezone)
-    else:
-        instant = moment.astimezone(UTC)
+        return clock.start_of_day(moment.date() + ONE_DAY, merchant.timezone)
+    if moment.tzinfo is None:
+        return clock.utc_from_local(moment, merchant.timezone)
+    return moment.astimezone(UTC)
+
+
+def _as_of(stated: str, merchant: Merchant, now: datetime) -> datetime:
+    text = stated.strip()
+    try:
+        instant = parse_moment(text, merchant)
+    except PeriodError as problem:
+        raise PeriodError(f"as_of {problem}") from None
+    # A day that has not ended is reported as far as it has come.
+    if _DAY.fullmatch(text) and clock.start_of_day(parse_day(text), merchant.timezone) <= now:
+        instant = min(instant, now)
     if instant > now:
         raise PeriodError(f'as_of "{stated}" has not come yet at {merchant.id}; it is now {now:%Y-%m-%d %H:%M:%S} UTC.')
     return instant

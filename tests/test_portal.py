@@ -242,6 +242,21 @@ def test_every_total_of_a_period_leads_to_rows_that_come_to_it(local: Portal) ->
     assert followed == 13
 
 
+def test_every_total_of_an_interim_workbook_leads_to_rows_of_before_its_as_of(
+    interim: Installation, tmp_path: Path
+) -> None:
+    local = portal(interim.home, tmp_path / "log")
+    page = local.acme("period", period=INTERIM)
+    links = re.findall(r'<a href="(/m/acme/(?:movements|extant)[^"]+)">(−?[\d.,]+)</a>', page.html)
+    assert len(links) > 12
+    assert "20.00" in dict(links).values()
+    for link, said in links:
+        rows = local.get(link.replace("&amp;", "&"))
+        sums = shown_sums(rows) if amount(said) else {}
+        assert [abs(total) for total in sums.values()] == [abs(amount(said))][: len(sums)], (link, said)
+        assert amount(said) or "meets these filters" in rows.text or "meet these filters" in rows.text, link
+
+
 def test_every_figure_of_the_overview_leads_to_rows_that_come_to_it(local: Portal) -> None:
     page = local.acme()
     for link, said, unit in re.findall(

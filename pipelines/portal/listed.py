@@ -5,7 +5,7 @@ The rows are of sql/portal and sql/listings. How a listing looks is in the templ
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pipelines import amounts, clock, periods
@@ -16,7 +16,7 @@ from schemas.audits import SEVERITIES, STATUSES
 from schemas.ledger import ENTRY_TYPES
 
 Choice = tuple[str, str]
-FilterKind = Literal["text", "day", "amount", "choice"]
+FilterKind = Literal["text", "day", "moment", "amount", "choice"]
 ColumnKind = Literal[
     "text", "amount", "count", "percent", "time", "day", "flag", "badge", "place", "ids", "person", "go", "long"
 ]
@@ -109,13 +109,12 @@ def read(listing: Listing, query: Mapping[str, str], merchant: Merchant, now: da
                 problems[each.name] = f'{each.label}: "{text}" is not an amount; write it like 12.50.'
                 plain = ""
             value = plain or None
-        elif text and each.name == "as_of":
+        elif text and each.kind == "moment":
             try:
-                moment = datetime.fromisoformat(text)
-                value = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-            except (ValueError, OverflowError):
-                problems[each.name] = f'{each.label}: "{text}" is not a time; write it like 2026-06-30T13:45:00Z.'
-                value = now
+                value = periods.parse_moment(text, merchant)
+            except periods.PeriodError as problem:
+                problems[each.name] = f"{each.label}: {problem}"
+                value = None
         if value is not None or each.name not in values:
             values[each.name] = value
         for bound in ("starts_at", "ends_at"):
@@ -204,6 +203,7 @@ MOVEMENTS = Listing(
         Filter("credit", "Credit id", hidden=True),
         Filter("entry", "Entry id", hidden=True),
         Filter("batch", "Batch id", hidden=True),
+        Filter("before", "Before", "moment", hidden=True),
     ),
     columns=(
         Column("occurred_at", "When", "time"),
@@ -234,7 +234,7 @@ EXTANT = Listing(
         _BALANCE_TYPE,
         Filter("member", "Member id"),
         Filter("batch", "Batch id", hidden=True),
-        Filter("as_of", "As of", hidden=True),
+        Filter("as_of", "As of", "moment", hidden=True),
     ),
     columns=(
         Column("credit_id", "Credit", to="credit"),

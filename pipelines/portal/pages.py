@@ -117,9 +117,12 @@ def period(visit: Visit) -> Response:
     zone = visit.merchant.timezone
     first = clock.day_of(newest["starts_at"], zone)
     last = clock.day_of(newest["ends_at"] - periods.ONE_MICROSECOND, zone)
+    # What an interim workbook was too early for is not among the rows of its totals.
+    before = newest["as_of"].isoformat() if newest["as_of"] < newest["ends_at"] else None
+    within = {"from": first, "to": last, "before": before}
     flags = {"error": newest["errors"], "warning": newest["warnings"], "info": newest["infos"]}
     return visit.show(
-        "period.html", period=name, books=books, newest=newest, first=first, last=last, flags=flags,
+        "period.html", period=name, books=books, newest=newest, first=first, last=last, within=within, flags=flags,
         totals=TOTALS, total_rows=TOTAL_ROWS, lines=ROLL_FORWARD, line_rows=ROLL_FORWARD_ROWS,
         roll_forward=visit.rows("portal.roll_forward", period=name),
         checks=visit.rows("portal.checks", period=name),

@@ -19,6 +19,7 @@ chosen as materialized (
   where if($forecast::varchar is null, movement.occurred_at <= $now, movement.occurred_at > $now)
     and ($from::varchar is null or movement.day >= $from::date)
     and ($to::varchar is null or movement.day <= $to::date)
+    and ($before::timestamptz is null or movement.occurred_at < $before::timestamptz)
     and (
       $type::varchar is null
       or movement.movement_type = $type
