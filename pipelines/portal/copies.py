@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import batches, clock, database, listings, models, periods, shards, wording
+from pipelines import batches, clock, database, listings, models, periods, reports, shards, wording
 from pipelines.settings import Home, Merchant
+from schemas.table import create_statement
 
 MOST_IDLE, MOST_AT_ONCE = 8, 16
 MEMORY = "1GB"
@@ -95,6 +96,10 @@ class Reader:
             if schema in ("ledger", "facts"):
                 connection.execute(f'create view today.{schema}."{table}" {view}')
         connection.execute("use memory")
+        # A ledger that was made again has none of these before its next report, and all that was published before.
+        for name in reports.names():
+            if tuple(name.split(".")) not in tables:
+                connection.execute(create_statement(name, reports.promise_of(name)))
 
     def close(self) -> None:
         """Let go of the copy."""
