@@ -8,10 +8,11 @@ import re
 import shlex
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from zipfile import ZipFile
 
@@ -25,7 +26,7 @@ from pipelines.portal.masking import mask_text
 from pipelines.settings import Home, SettingsError
 from pipelines.shards import read_copy_path
 from tests import portals
-from tests.desks import ANN, BO, EVE, OLGA, VERA
+from tests.desks import ACCESS, ANN, BO, EVE, OLGA, VERA
 from tests.homes import Installation, make_home
 from tests.ledgers import instant, replayed
 from tests.portals import FORMULA, HEADER, PATH, QUOTES, SCRIPT, Page, Portal, portal
@@ -44,6 +45,22 @@ PAGES = (
 FOR_ADMINISTRATORS = ("batches", "rejects", "files", "batch", "recipients")
 FOR_OWNERS = ("operations",)
 INTERIM = "2026-06@20260612T000000Z"
+LONG, APOSTROPHE = "m" * 300, "pat.o'brien@acme.example"
+ODD_ENTRIES: Sequence[dict[str, Any]] = (
+    {"entry_id": "brought", "entry_type": "opening", "occurred_at": "2026-06-01T12:00Z", "amount": "7.50",
+     "batch_id": "brought"},
+    {"entry_id": "untyped", "occurred_at": "2026-06-02T12:00Z", "amount": "10.00", "batch_id": "untyped"},
+    {"entry_id": "nothing", "entry_type": "refunded", "member_id": "ghost", "occurred_at": "2026-06-02T12:00Z",
+     "amount": "3.00", "redemption_id": "unknown"},
+    {"entry_id": "long", "member_id": LONG, "occurred_at": "2026-06-03T12:00Z", "amount": "1.00", "credit_id": LONG,
+     "batch_id": LONG, "reason": LONG},
+    {"entry_id": "tokens", "occurred_at": "2026-06-04T12:00Z", "amount": "40", "balance_type": "winston"},
+    {"entry_id": "taken", "entry_type": "deducted", "occurred_at": "2026-06-05T12:00Z", "amount": "5",
+     "credit_id": "tokens"},
+    {"entry_id": "pat", "occurred_at": "2026-06-06T12:00Z", "amount": "1.00", "creator_name": "Pat",
+     "creator_email": APOSTROPHE},
+    {"entry_id": "twice", "occurred_at": "2026-06-07T12:00Z", "amount": "1.255"},
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +82,23 @@ def interim(reported: Installation, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(reported.home.path, made.home.path)
     rollforward(made.home.path, "report", "--month", "2026-06", "--as-of", "2026-06-12T00:00:00Z")
     return made
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """A home of things that are seldom there, ingested and never reported. `twice` was set aside, then accepted."""
+    made = make_home(tmp_path_factory.mktemp("odd"), portals.MERCHANTS)
+    made.home.access_file.write_text(ACCESS, encoding="utf-8")
+    made.land("acme/entries/june.csv", portals.rows_csv(ODD_ENTRIES))
+    rollforward(made.home.path, "ingest")
+    made.land("acme/entries/june.csv", portals.rows_csv([{**ODD_ENTRIES[-1], "amount": "1.25"}]))
+    rollforward(made.home.path, "ingest")
+    return made
+
+
+@pytest.fixture
+def oddities(odd: Installation, tmp_path: Path) -> Portal:
+    return portal(odd.home, tmp_path / "access.jsonl")
 
 
 @pytest.fixture
@@ -275,6 +309,16 @@ def test_from_a_total_it_is_three_steps_to_the_row_of_the_file(local: Portal) ->
     assert "entries/june.csv, row 5" in entry.text
     files = local.get(entry.link("/m/acme/files"))
     assert "june.csv" in files.text
+
+
+def test_the_number_of_rejected_rows_of_a_file_leads_to_these_rows(oddities: Portal) -> None:
+    """Twice the same name, once with a row set aside, which has been accepted since."""
+    (link,) = [link for link in oddities.acme("files").links if "/rejects?reading=" in link]
+    page = oddities.get(link)
+    assert "1 row" in page.text
+    assert "1.255" in page.text
+    assert "No row is set aside" in oddities.acme("rejects").text
+    assert oddities.acme("rejects", reading="' or 1=1").status == 200
 
 
 # Who may see what

@@ -376,6 +376,7 @@ REJECTS = Listing(
         _DATASET,
         Filter("reason", "Reason", "choice", "rejected"),
         Filter("everything", "Show", "choice", (("yes", "Also those accepted since"),)),
+        Filter("reading", "Reading", hidden=True),
     ),
     columns=(
         Column("source_file", "File and row", "place"),
@@ -406,7 +407,7 @@ FILES = Listing(
         Column("rows_read", "Read", "count"),
         Column("accepted", "Accepted", "count"),
         Column("duplicates", "Duplicates", "count"),
-        Column("rejected", "Rejected", "count", to="rejects", key="source_file"),
+        Column("rejected", "Rejected", "count", to="reading", key="event"),
         Column("size_bytes", "Bytes", "count", wide=True),
         Column("sha256", "SHA-256", wide=True),
     ),

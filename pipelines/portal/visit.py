@@ -28,7 +28,7 @@ PLACES: Mapping[str, tuple[str, str, Role]] = {
     "entry": ("entry", "id", "viewer"),
     "period": ("period", "period", "viewer"),
     "batch": ("batch", "id", "administrator"),
-    "rejects": ("rejects", "search", "administrator"),
+    "reading": ("rejects", "reading", "administrator"),
     "files": ("files", "search", "administrator"),
 }
 
