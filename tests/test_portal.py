@@ -321,6 +321,12 @@ def test_the_number_of_rejected_rows_of_a_file_leads_to_these_rows(oddities: Por
     assert oddities.acme("rejects", reading="' or 1=1").status == 200
 
 
+def test_the_total_of_a_batch_of_opening_credits_leads_to_them(oddities: Portal) -> None:
+    batch = oddities.acme("batch", id="brought")
+    assert "Total amount 7.50 USD" in batch.text
+    assert shown_sums(oddities.get(batch.link("/m/acme/movements?"))) == {"USD": Decimal("7.50")}
+
+
 # Who may see what
 
 

@@ -193,7 +193,12 @@ MOVEMENTS = Listing(
     filters=(
         Filter("from", "From", "day"),
         Filter("to", "To", "day"),
-        Filter("type", "Movement", "choice", (*_same(*ENTRY_TYPES), ("adjusted", "All adjustments"))),
+        Filter(
+            "type",
+            "Movement",
+            "choice",
+            (*_same(*ENTRY_TYPES), ("adjusted", "All adjustments"), ("issued", "Created and opening")),
+        ),
         _UNIT,
         _BALANCE_TYPE,
         _CREDIT_TYPE,

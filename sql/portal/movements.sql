@@ -1,7 +1,7 @@
 -- Movements that meet the filters, newest first, a page of them: one row per movement.
 --
 -- Derived expiries that have not come yet are there only where they are asked for. $type is a movement type, or
--- adjusted for all those that the sheet Credit Adjustments has.
+-- adjusted for all those that the sheet Credit Adjustments has, or issued for those that a batch's total is of.
 with credits_asked_for as (
   select credit_id
   from facts.credits
@@ -27,6 +27,7 @@ chosen as materialized (
         $type = 'adjusted'
         and movement.movement_type in ('opening', 'deducted', 'reversed', 'transferred_out', 'transferred_in')
       )
+      or ($type = 'issued' and movement.movement_type in ('created', 'opening'))
     )
     and ($unit::varchar is null or movement.unit = $unit)
     and ($balance_type::varchar is null or movement.balance_type = $balance_type)
