@@ -327,6 +327,13 @@ def test_the_total_of_a_batch_of_opening_credits_leads_to_them(oddities: Portal)
     assert shown_sums(oddities.get(batch.link("/m/acme/movements?"))) == {"USD": Decimal("7.50")}
 
 
+def test_a_long_id_leads_to_all_that_there_is_of_it(oddities: Portal) -> None:
+    assert "1 movement ," in oddities.acme("member", id=LONG).text.replace(", newest", " , newest")
+    assert oddities.acme("credit", id=LONG).html.count("badge created") == 1
+    assert "1 credit" in oddities.acme("batch", id=LONG).text
+    assert "1 row" in oddities.acme("movements", reason=LONG).text
+
+
 # Who may see what
 
 

@@ -20,7 +20,6 @@ FilterKind = Literal["text", "day", "moment", "amount", "choice"]
 ColumnKind = Literal[
     "text", "amount", "count", "percent", "time", "day", "flag", "badge", "place", "ids", "person", "go", "long"
 ]
-LONGEST_FILTER = 200
 FORECAST_DAYS = 30
 
 
@@ -92,7 +91,7 @@ def read(listing: Listing, query: Mapping[str, str], merchant: Merchant, now: da
     shown: dict[str, str] = {}
     problems: dict[str, str] = {}
     for each in listing.filters:
-        text = query.get(each.name, "").strip()[:LONGEST_FILTER].replace("\0", "")
+        text = query.get(each.name, "").strip().replace("\0", "")
         shown[each.name] = text
         value: Any = text or None
         if text and each.kind == "day":
