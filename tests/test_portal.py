@@ -334,6 +334,13 @@ def test_a_long_id_leads_to_all_that_there_is_of_it(oddities: Portal) -> None:
     assert "1 row" in oddities.acme("movements", reason=LONG).text
 
 
+def test_whose_entries_moved_nothing_has_a_page_that_says_so(oddities: Portal) -> None:
+    member = oddities.get(oddities.acme("entry", id="nothing").link("/m/acme/member?"))
+    assert member.status == 200
+    assert "Nothing has ever moved." in member.text
+    assert "Refund nothing on 2026-06-02 gives back redemption unknown" in member.text
+
+
 # Who may see what
 
 

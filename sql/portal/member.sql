@@ -10,6 +10,6 @@ select
 from (
   select member_id from ledger.members where member_id = $member
   union
-  select member_id from facts.movements where member_id = $member
+  select member_id from ledger.entries where member_id = $member
 ) as seen
 left join ledger.members as member using (member_id)
