@@ -341,6 +341,11 @@ def test_whose_entries_moved_nothing_has_a_page_that_says_so(oddities: Portal) -
     assert "Refund nothing on 2026-06-02 gives back redemption unknown" in member.text
 
 
+def test_an_entrys_amount_is_in_the_unit_of_what_it_moved(oddities: Portal) -> None:
+    assert "Amount 5 TKN Credit id tokens" in oddities.acme("entry", id="taken").text
+    assert "Amount 3.00 USD" in oddities.acme("entry", id="nothing").text
+
+
 # Who may see what
 
 

@@ -107,12 +107,6 @@ class Visit:
         assert self.merchant is not None
         return amounts.shown(amount, self.merchant.decimals_of(unit)).replace("-", "−", 1)
 
-    def said_amount(self, amount: Any, balance_type: str | None) -> str:
-        """An amount that stands in an entry: in the unit of the balance type that it names, else of `default`."""
-        assert self.merchant is not None
-        unit, _ = self.merchant.units.get(balance_type or settings.DEFAULT_BALANCE_TYPE, (self.merchant.currency, 0))
-        return self.money(amount, unit)
-
     def only_unit(self, rows: Sequence[Mapping[str, Any]]) -> str | None:
         """The unit of all these amounts, where it is one."""
         units = {row.get("unit") for row in rows}
