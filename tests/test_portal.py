@@ -397,6 +397,13 @@ def test_a_viewer_sees_no_address_and_no_internal_note_on_any_page(viewer: Porta
         assert "Packer" not in page.html
 
 
+def test_of_an_address_with_an_apostrophe_a_viewer_sees_no_part(odd: Installation, tmp_path: Path) -> None:
+    pages = [portal(odd.home, tmp_path / "log", person).acme("credit", id="pat") for person in (ANN, VERA)]
+    assert f"by Pat <{APOSTROPHE}>." in pages[0].text
+    assert "by Pat <(hidden)>." in pages[1].text
+    assert mask_text(f"By Pat <{APOSTROPHE}>.") == "By Pat <(hidden)>."
+
+
 def test_a_viewer_cannot_search_for_what_is_hidden(viewer: Portal) -> None:
     assert "Email" not in re.findall(r"<label>(\w+)", viewer.acme("members").html)
     found, other = viewer.acme("members", email="ada@mail"), viewer.acme("members", email="nobody@mail")

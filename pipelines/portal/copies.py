@@ -23,9 +23,9 @@ MEMORY = "1GB"
 # How old the state of batches may be, which is worked out as of a moment: credits expire while nobody writes.
 BATCHES_FRESH = timedelta(minutes=1)
 HIDDEN = "(hidden)"
-EMAIL = r"""[^\s<>"'();,:]+@[^\s<>"'();,:]+"""
+EMAIL = r"""[^\s<>"();,:]+@[^\s<>"();,:]+"""
 # What names a thing of ours: in that of an interim workbook and its period there is an @ before its as_of.
-_NAMES = frozenset({"id", "unit", "balance_type", "sha256", "rule", "period", "path"})
+_NAMES = frozenset({"id", "unit", "balance_type", "sha256", "rule", "period", "path", "entry_ids"})
 # What a row of a file says in full is only for those who may see everything in it.
 _WITHHELD = frozenset({"internal_note", "row", "value", "request"})
 _LAYERS = ("ledger", "facts", "reports", "audits")
@@ -271,8 +271,7 @@ def _masked(name: str, kind: str) -> str | None:
         return "null::varchar"
     if name == "email":
         return f"if(email is null, null, '{HIDDEN}')"
-    pattern = EMAIL.replace("'", "''")
-    return f"""if(contains("{name}", '@'), regexp_replace("{name}", '{pattern}', '{HIDDEN}', 'g'), "{name}")"""
+    return f"""if(contains("{name}", '@'), regexp_replace("{name}", '{EMAIL}', '{HIDDEN}', 'g'), "{name}")"""
 
 
 def _identity(home: Home, merchant: Merchant) -> Identity:
