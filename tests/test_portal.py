@@ -733,6 +733,13 @@ def test_a_members_history_runs_to_the_balance_newest_first(local: Portal) -> No
     assert "Default 22.00 USD" in page.text
 
 
+def test_a_members_history_is_newest_first_over_all_balance_types(oddities: Portal) -> None:
+    page = oddities.acme("member", id="ada")
+    times = re.findall(r'<time datetime="([^"]+)"', page.html.split('id="history"')[1])
+    assert len(times) == 6
+    assert times == sorted(times, reverse=True)
+
+
 # Credits Batches
 
 

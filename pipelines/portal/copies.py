@@ -121,11 +121,11 @@ class Reader:
         size: int | None,
         offset: int,
         amount: str | None,
-        newest_first: bool,
+        order: str,
     ) -> Rows:
         """Rows of the listing `name` from `offset` on, `size` at most; `amount` is the column to be summed by unit.
 
-        `newest_first` takes them from the last row on.
+        `order` is theirs, of columns of the query or its rowid.
 
         A listing that takes $limit counts and sums by itself, in columns `matched` and `sums`, without making all of
         its rows. Raises NothingReportedError.
@@ -139,7 +139,6 @@ class Reader:
             return Rows(rows, rows[0]["matched"], sums)
         self._list(name, values)
         matched = self._one("select count(*) from listed")[0]
-        order = "rowid desc" if newest_first else "rowid"
         found = self._connection.execute(f"from listed order by {order} limit $1 offset $2", [size, offset])
         names = [column[0] for column in found.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -70,8 +70,8 @@ class Listing:
     amount: str | None = None
     in_menu: bool = True
     is_of_batches: bool = False
-    # Shown from its last row on, because its query gives the oldest first.
-    newest_first: bool = False
+    # How its rows are shown, where the query gives the oldest first.
+    order: str = "rowid"
     exported_without: Sequence[str] = ("matched", "sums", "decimals")
 
 
@@ -278,7 +278,7 @@ HISTORY = Listing(
         Column("source_file", "File and row", "place", wide=True),
     ),
     empty="Nothing has moved yet in this balance type.",
-    newest_first=True,
+    order="occurred_at desc, balance_type, sequence desc",
     in_menu=False,
 )
 BATCHES = Listing(
@@ -444,7 +444,7 @@ OPERATIONS = Listing(
         Column("operation_id", "Operation id", wide=True),
     ),
     empty="No operation was asked for that meets these filters.",
-    newest_first=True,
+    order="rowid desc",
 )
 LISTINGS: Mapping[str, Listing] = {
     each.slug: each

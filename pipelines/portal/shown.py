@@ -67,7 +67,7 @@ def read(
     try:
         values = {**asked.values, **fixed}
         return visit.data.page(listing.model, values, size=size, offset=offset, amount=listing.amount,
-                               newest_first=listing.newest_first)  # fmt: skip
+                               order=listing.order)  # fmt: skip
     except NothingReportedError:
         return Rows([], 0, {})
 
