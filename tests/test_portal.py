@@ -775,6 +775,12 @@ def test_batches_are_found_by_each_filter(local: Portal, filters: dict[str, str]
     assert found[::2] == batches
 
 
+def test_batches_without_a_credit_type_are_found_by_its_lack(oddities: Portal) -> None:
+    page = oddities.acme("batches", credit_type="(none)")
+    assert "3 rows" in page.text
+    assert cells(page, "(none)") == ["3", "2", "3", "18.50 USD", "6.17 USD"]
+
+
 def test_the_summary_panel_is_of_the_batches_shown(local: Portal) -> None:
     page = local.acme("batches")
     assert cells(page, "Service Recovery") == ["1", "1", "1", "15.00 USD", "15.00 USD"]

@@ -37,7 +37,7 @@ where ($batch_id::varchar is null or batch_id = $batch_id)
   and ($start::date is null or issue_date::date >= $start::date)
   and ($end::date is null or issue_date::date <= $end::date)
   and ($issuer::varchar is null or contains(lower(issued_by), lower($issuer)))
-  and ($credit_type::varchar is null or lower(credit_type) = lower($credit_type))
+  and ($credit_type::varchar is null or lower(coalesce(credit_type, '(none)')) = lower($credit_type))
   and ($status::varchar is null or lower(status) = lower($status))
   and (
     $search::varchar is null
