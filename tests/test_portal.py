@@ -511,7 +511,9 @@ def test_a_page_elsewhere_cannot_reach_the_local_users_portal(local: Portal) -> 
         assert local.client.get("/m/acme", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP", "X-Forwarded-Email", "X-Auth-Request-User"]
+)
 def test_a_proxy_before_the_local_users_portal_opens_it_to_nobody(local: Portal, name: str) -> None:
     answer = local.client.get("/m/acme", headers={name: "10.1.2.3"})
     assert answer.status_code == 403

@@ -29,7 +29,7 @@ Network = IPv4Network | IPv6Network
 HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 LOCAL_HOST = re.compile(r"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 # A request that came through a proxy is not the local user's, whatever address it comes from.
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+FORWARDED = re.compile(r"forwarded|via|x-real-ip|x-forwarded-.*|x-auth-request-.*", re.IGNORECASE)
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
@@ -153,7 +153,7 @@ class Gate:
         if self.trust.header is None:
             if not LOCAL_HOST.fullmatch(headers.get("host", "")):
                 raise _RefusedError(403, "This portal is served to this machine alone: open it at http://127.0.0.1.")
-            if any(name in headers for name in FORWARDED):
+            if any(FORWARDED.fullmatch(name) for name in headers):
                 raise _RefusedError(
                     403,
                     "This request came through a proxy, but the portal was started for the local user alone. Start it"
