@@ -873,6 +873,14 @@ def test_published_workbooks_are_there_when_the_ledger_has_been_made_again(
     assert "2 workbooks" in local.get("/").text
 
 
+def test_a_unit_that_is_only_overdrawn_is_on_the_overview(tmp_path: Path) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    spent = {"entry_id": "spent", "entry_type": "redeemed", "occurred_at": "2026-06-05T12:00Z", "amount": "9"}
+    made.land("acme/entries/june.csv", portals.rows_csv([{**spent, "balance_type": "winston"}]))
+    rollforward(made.home.path, "ingest")
+    assert "Outstanding now 0 TKN and 9 TKN overdrawn" in portal(made.home, tmp_path / "log").acme().text
+
+
 def test_a_copy_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     made = make_home(tmp_path, portals.MERCHANTS)
     copy = read_copy_path(made.home, "main")

@@ -36,6 +36,8 @@ TOTAL_ROWS = {
     "total_credit_expired": "expired",
     "total_credit_adjusted": "adjusted",
 }
+# What a month of the overview says of a unit.
+FLOWS = ("extant", "overdrawn", "created", "redeemed", "refunded", "expired", "adjusted")
 ROLL_FORWARD_ROWS = {"opening_entries": "opening"}
 
 
@@ -246,7 +248,7 @@ def _state(visit: Visit) -> list[dict[str, Any]]:
     for unit, decimals in visit.decimals.items():
         its = [month for month in months if month["unit"] == unit]
         # The merchant's currency is told of also where there is none of it.
-        if its and (not state or any(month["extant"] or month["created"] for month in its)):
+        if its and (not state or any(month[flow] for month in its for flow in FLOWS)):
             state.append({"unit": unit, "decimals": decimals, "months": its, "now": its[-1], "before": its[-2],
                           "expiring": expiring.get(unit, {"amount": Decimal(0), "credits": 0})})  # fmt: skip
     return state
