@@ -20,7 +20,7 @@ import openpyxl
 import pytest
 
 from pipelines import models
-from pipelines.portal import downloads, shown
+from pipelines.portal import downloads, pages, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
 from pipelines.portal.masking import mask_text
 from pipelines.settings import Home, SettingsError
@@ -879,6 +879,14 @@ def test_a_unit_that_is_only_overdrawn_is_on_the_overview(tmp_path: Path) -> Non
     made.land("acme/entries/june.csv", portals.rows_csv([{**spent, "balance_type": "winston"}]))
     rollforward(made.home.path, "ingest")
     assert "Outstanding now 0 TKN and 9 TKN overdrawn" in portal(made.home, tmp_path / "log").acme().text
+
+
+def test_a_page_of_some_merchants_counts_no_workbooks_of_all(local: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "2026-06.zip 2 workbooks" in local.get("/").text
+    monkeypatch.setattr(pages, "MERCHANTS_ON_A_PAGE", 1)
+    assert "2026-06.zip Read" not in local.get("/").text
+    assert "workbooks" not in local.get("/").text
+    assert "1 workbook" not in local.get("/", search="acme").text
 
 
 def test_a_copy_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
