@@ -690,6 +690,11 @@ def test_a_wrong_filter_is_said_and_lists_nothing(local: Portal) -> None:
     assert not [link for link in page.links if "/member?id=" in link]
 
 
+def test_a_decimal_comma_in_a_filter_is_not_taken_for_a_thousands_separator(local: Portal) -> None:
+    assert '"12,50" is not an amount; write it like 12.50.' in local.acme("members", balance_from="12,50").text
+    assert "is not an amount" not in local.acme("members", balance_from="-1,250.50").text
+
+
 def test_balances_and_their_files_say_as_of_when(local: Portal) -> None:
     assert re.search(r"As of 2\d{3}-\d\d-\d\d", local.acme("members").text)
     for name, parameters in (("members", {}), ("history", {"member": "ada"})):

@@ -3,6 +3,7 @@
 The rows are of sql/portal and sql/listings. How a listing looks is in the template of that name.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ ColumnKind = Literal[
     "text", "amount", "count", "percent", "time", "day", "flag", "badge", "place", "ids", "person", "go", "long"
 ]
 FORECAST_DAYS = 30
+# An amount as pages show it. A comma anywhere else is somebody's decimal point.
+GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def read(listing: Listing, query: Mapping[str, str], merchant: Merchant, now: da
                 problems[each.name] = f"{each.label}: {problem}"
                 value = None
         elif text and each.kind == "amount":
-            plain = text.replace(",", "")
+            plain = text.replace(",", "") if GROUPED.fullmatch(text) else text
             if not amounts.WRITTEN.fullmatch(plain):
                 problems[each.name] = f'{each.label}: "{text}" is not an amount; write it like 12.50.'
                 plain = ""
