@@ -291,6 +291,24 @@ def test_every_total_of_an_interim_workbook_leads_to_rows_of_before_its_as_of(
         assert amount(said) or "meets these filters" in rows.text or "meet these filters" in rows.text, link
 
 
+def test_a_period_says_where_a_newer_report_of_it_was_held_back(local: Portal, tmp_path: Path) -> None:
+    made = make_home(
+        tmp_path, portals.MERCHANTS.replace("[merchants.acme]", "[merchants.acme]\nblock_on_errors = true")
+    )
+    held_back = "reported again since, with other totals, and no workbook of these has been published"
+    made.land("acme/entries/june.csv", portals.rows_csv([portals.LATE]))
+    rollforward(made.home.path, "report", "--month", "2026-06")
+    acme = portal(made.home, tmp_path / "log")
+    assert held_back not in acme.acme("period", period="2026-06").text
+    spent = {"entry_id": "spent", "entry_type": "redeemed", "occurred_at": "2026-06-30T13:00Z", "amount": "50.00"}
+    made.land("acme/entries/spent.csv", portals.rows_csv([spent]))
+    rollforward(made.home.path, "report", "--month", "2026-06", status=1)
+    page = acme.acme("period", period="2026-06")
+    assert held_back in page.text
+    assert cells(page, "Total Credit Redeemed")[0] == "0.00"
+    assert held_back not in local.acme("period", period="2026-06").text, "what was published is what was reported"
+
+
 def test_every_figure_of_the_overview_leads_to_rows_that_come_to_it(local: Portal) -> None:
     page = local.acme()
     for link, said, unit in re.findall(

@@ -130,6 +130,7 @@ def period(visit: Visit) -> Response:
         checks=visit.rows("portal.checks", period=name),
         expense=visit.rows("portal.expense", period=name),
         change=_change(visit, books),
+        is_behind=_is_behind(newest, visit.rows("portal.reported_totals", period=name)),
     )  # fmt: skip
 
 
@@ -303,6 +304,16 @@ def _change(visit: Visit, books: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
         ends_at=after["ends_at"],
     )
     return {"before": before, "after": after, "lines": lines, "entries": entries}
+
+
+def _is_behind(book: Mapping[str, Any], reported: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the period was reported again with other totals, and no workbook of these was published."""
+    return any(
+        Decimal(book["totals"].get(its["unit"], {}).get(name, "0")) != amount
+        for its in reported
+        for name, amount in its.items()
+        if isinstance(amount, Decimal)
+    )
 
 
 def _only_for(visit: Visit, listing: Listing) -> None:
