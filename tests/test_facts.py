@@ -1533,7 +1533,7 @@ def test_a_day_that_movements_have_left_is_held_against_its_total(monkeypatch: p
         connection.execute("insert into facts.daily_totals by name from expired")
 
     monkeypatch.setattr(replays, "_update_daily_totals", forget_to_take_away_what_no_longer_expires)
-    with pytest.raises(replays.BrokenInvariantError, match="day 2026-01-31.*carried_forward -10.0000"):
+    with pytest.raises(replays.BrokenInvariantError, match=r"day 2026-01-31.*carried_forward -10\.0000"):
         ledger.replay()
 
 
@@ -1551,7 +1551,7 @@ def test_a_movement_with_the_id_of_another_members_is_noticed() -> None:
         other     m2         created     2026-01-02T12:00    4.00
     """)
     )
-    with pytest.raises(replays.BrokenInvariantError, match="No two movements.*id other, part 1, movements 2"):
+    with pytest.raises(replays.BrokenInvariantError, match=r"No two movements.*id other, part 1, movements 2"):
         ledger.replay()
 
 

@@ -103,8 +103,8 @@ def test_a_days_replay_reads_what_was_there_a_few_times_however_much_it_asks_of_
     assert touched.read["facts.movements"] <= 5 * 38 + for_nothing
 
 
-# How many movements and credits a sheet may read: of the month's 19 movements and 10 credits those that it is about, the
-# later movements of what was created, and what is still out.
+# How many movements and credits a sheet may read: of the month's 19 movements and 10 credits those that it is about,
+# the later movements of what was created, and what is still out.
 OF_THE_MONTH = {
     "credits_created": (28, 10),
     "credit_redemptions": (9, 9),
