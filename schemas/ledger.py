@@ -166,7 +166,7 @@ class Balances(Table):
     """One row per balance that a source says an account held. Checked against the ledger, never booked."""
 
     merchant_id: Text = text("The merchant.")
-    balance_id: Text = text("Member, balance type and day: unique in the merchant.")
+    balance_id: Text = text("Member, day and balance type: unique in the merchant.")
     member_id: Text = text("The member.")
     balance_type: Text = text("The bucket.")
     as_of_day: Day = day("The local day at whose start it held.")

@@ -130,6 +130,16 @@ def test_the_same_balance_again_is_a_duplicate_and_another_for_that_day_is_set_a
     assert home.ingest().counts == [(2, 1, 0, 1)]
 
 
+def test_balances_whose_member_and_type_read_alike_together_are_two(home: Installation) -> None:
+    home.configure(ACME + '"gift card" = { unit = "USD" }\ncard = { unit = "USD" }\n')
+    rows = [("ann", "gift card", "1.00"), ("ann gift", "card", "2.00")]
+    home.land(
+        "acme/balances/b.csv",
+        csv([{"member_id": m, "balance_type": b, "as_of": "2026-06-01", "balance": a} for m, b, a in rows]),
+    )
+    assert home.ingest().counts == [(2, 2, 0, 0)]
+
+
 def test_each_wrong_value_of_a_balance_sets_its_row_aside_with_a_reason(home: Installation) -> None:
     good = {"member_id": "ada", "balance_type": "", "as_of": "2026-06-01", "balance": "1.00"}
     wrong = [
@@ -159,7 +169,7 @@ def test_a_balance_that_comes_right_later_closes_the_row_that_was_set_aside(home
     )
     assert len(home.ingest().open) == 2
     land(home, "balances/2.csv", "member_id  as_of       balance\nada        2026-06-01  5.00")
-    assert [row["row_id"] for row in home.ingest().open] == ["bob default 2026-06-01"]
+    assert [row["row_id"] for row in home.ingest().open] == ["bob 2026-06-01 default"]
 
 
 def test_once_a_balance_type_is_declared_the_rows_that_waited_for_it_go_in(home: Installation) -> None:
