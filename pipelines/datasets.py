@@ -73,7 +73,7 @@ BALANCES = Dataset(
     required=frozenset({"member_id", "as_of", "balance"}),
     table=ledger.Balances,
     grows=True,
-    id_from=("member_id", "balance_type", "as_of"),
+    id_from=("member_id", "as_of", "balance_type"),
 )
 STUDENTS = Dataset(
     name="students",

@@ -163,9 +163,10 @@ def test_flags_are_found_by_rule_severity_period_and_member(reported: Path) -> N
     assert {flag["member_id"] for flag in found("--member", "ga-m-000027")} == {"ga-m-000027"}
     said = rollforward(reported, "flags", "--merchant", "green-acres", "--rule", "missing_reason")
     assert "ga-no-reason of 7.50 USD" in said.stdout
-    said = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-6").stderr
-    assert "green-acres: 2026-6 has not been reported, so its flags are not known.\n0 flags." in said
-    assert "not been reported" not in rollforward(reported, "flags", "--period", "2026-06").stderr
+    mistyped = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-6")
+    assert "green-acres: 2026-6 has not been reported, so its flags are not known.\n0 flags." in mistyped.stderr
+    of_june = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-06")
+    assert "not been reported" not in of_june.stderr
     assert '"much" is not an amount' in rollforward(reported, "flags", "--min-amount", "much", status=2).stderr
     assert "docs/anomalies.md" in said.stderr
 
