@@ -41,6 +41,32 @@ _SAID = re.compile(r"-- (?P<key>severity|version|settings|thresholds|means|do): 
 _REQUIRED = {"severity", "version", "means", "do"}
 _THRESHOLD = re.compile(r"([a-z_]+) = (\[[^]]*\]|\"[^\"]*\"|[\d.]+)")
 
+# The balance type of entries that name none themselves but what has one: as the replay took it, by what they moved or
+# would have. For rules that tell such entries' amounts, of a relation of theirs by its name.
+_ACCOUNTS_OF = """
+create or replace temp macro accounts_of(entries) as table
+with untold as (
+  select merchant_id, entry_id, credit_id, member_id
+  from query_table(entries)
+  where balance_type is null
+    and (credit_id is not null or entry_type = 'refunded')
+    and entry_type not in ('opening', 'created', 'transferred_in')
+)
+
+select merchant_id, entry_id, any_value(balance_type) as balance_type
+from (
+  select merchant_id, entry_id, balance_type from facts.movements where part = 1
+  union all
+  select merchant_id, entry_id, balance_type from facts.findings
+  union all
+  select untold.merchant_id, untold.entry_id, credit.balance_type
+  from untold
+  join facts.credits as credit using (merchant_id, credit_id, member_id)
+)
+semi join untold using (merchant_id, entry_id)
+group by merchant_id, entry_id
+"""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -84,6 +110,7 @@ def find(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """
     columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
     connection.execute(f"create or replace temp table {FOUND} ({columns})")
+    connection.execute(_ACCOUNTS_OF)
     seconds = {}
     for rule in rules():
         started = time.perf_counter()

@@ -13,30 +13,6 @@ with changed as (
     from ledger.rejected_rows
     where dataset = 'entries' and reason = 'entry_changed'
   ) using (merchant_id, entry_id)
-),
-
--- A blank balance type is that of the credit or redemption that the entry names, as the replay took it.
-untold as (
-  select merchant_id, entry_id, credit_id, member_id
-  from changed
-  where balance_type is null
-    and (credit_id is not null or entry_type = 'refunded')
-    and entry_type not in ('opening', 'created', 'transferred_in')
-),
-
-accounts as (
-  select merchant_id, entry_id, any_value(balance_type) as balance_type
-  from (
-    select merchant_id, entry_id, balance_type from facts.movements where part = 1
-    union all
-    select merchant_id, entry_id, balance_type from facts.findings
-    union all
-    select untold.merchant_id, untold.entry_id, credit.balance_type
-    from untold
-    join facts.credits as credit using (merchant_id, credit_id, member_id)
-  )
-  semi join untold using (merchant_id, entry_id)
-  group by merchant_id, entry_id
 )
 
 select
@@ -57,7 +33,8 @@ join ledger.rejected_rows as rejected
   and rejected.rejected_at < period.cutoff
 join changed as entry
   on entry.merchant_id = rejected.merchant_id and entry.entry_id = rejected.row_id
-left join accounts on accounts.merchant_id = entry.merchant_id and accounts.entry_id = entry.entry_id
+left join accounts_of('changed') as accounts
+  on accounts.merchant_id = entry.merchant_id and accounts.entry_id = entry.entry_id
 left join settings.balance_types as kind
   on kind.merchant_id = entry.merchant_id
   and kind.balance_type = coalesce(entry.balance_type, accounts.balance_type, 'default')

@@ -31,30 +31,6 @@ late as (
     and entry.recorded_at > published.published_at
     and entry.occurred_at >= published.starts_at
     and entry.occurred_at < published.ends_at
-),
-
--- A blank balance type is that of the credit or redemption that the entry names, as the replay took it.
-untold as (
-  select merchant_id, entry_id, credit_id, member_id
-  from late
-  where balance_type is null
-    and (credit_id is not null or entry_type = 'refunded')
-    and entry_type not in ('opening', 'created', 'transferred_in')
-),
-
-accounts as (
-  select merchant_id, entry_id, any_value(balance_type) as balance_type
-  from (
-    select merchant_id, entry_id, balance_type from facts.movements where part = 1
-    union all
-    select merchant_id, entry_id, balance_type from facts.findings
-    union all
-    select untold.merchant_id, untold.entry_id, credit.balance_type
-    from untold
-    join facts.credits as credit using (merchant_id, credit_id, member_id)
-  )
-  semi join untold using (merchant_id, entry_id)
-  group by merchant_id, entry_id
 )
 
 select
@@ -74,7 +50,8 @@ join late
   on late.merchant_id = period.merchant_id
   and late.occurred_at >= period.starts_at
   and late.occurred_at < period.cutoff
-left join accounts on accounts.merchant_id = late.merchant_id and accounts.entry_id = late.entry_id
+left join accounts_of('late') as accounts
+  on accounts.merchant_id = late.merchant_id and accounts.entry_id = late.entry_id
 left join settings.balance_types as kind
   on kind.merchant_id = late.merchant_id
   and kind.balance_type = coalesce(late.balance_type, accounts.balance_type, 'default')

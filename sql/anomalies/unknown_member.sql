@@ -22,30 +22,6 @@ theirs as (
     on member.merchant_id = entry.merchant_id and member.member_id = entry.member_id
 ),
 
--- A blank balance type is that of the credit or redemption that the entry names, as the replay took it.
-untold as (
-  select merchant_id, entry_id, credit_id, member_id
-  from theirs
-  where balance_type is null
-    and (credit_id is not null or entry_type = 'refunded')
-    and entry_type not in ('opening', 'created', 'transferred_in')
-),
-
-accounts as (
-  select merchant_id, entry_id, any_value(balance_type) as balance_type
-  from (
-    select merchant_id, entry_id, balance_type from facts.movements where part = 1
-    union all
-    select merchant_id, entry_id, balance_type from facts.findings
-    union all
-    select untold.merchant_id, untold.entry_id, credit.balance_type
-    from untold
-    join facts.credits as credit using (merchant_id, credit_id, member_id)
-  )
-  semi join untold using (merchant_id, entry_id)
-  group by merchant_id, entry_id
-),
-
 strangers as (
   select
     entry.merchant_id,
@@ -58,7 +34,8 @@ strangers as (
     sum(if(entry.entry_type in ('created', 'opening'), entry.amount, 0)) as credited
   from theirs as entry
   left join known on known.merchant_id = entry.merchant_id
-  left join accounts on accounts.merchant_id = entry.merchant_id and accounts.entry_id = entry.entry_id
+  left join accounts_of('theirs') as accounts
+    on accounts.merchant_id = entry.merchant_id and accounts.entry_id = entry.entry_id
   left join settings.balance_types as kind
     on kind.merchant_id = entry.merchant_id
     and kind.balance_type = coalesce(entry.balance_type, accounts.balance_type, 'default')
