@@ -260,7 +260,7 @@ def flags(home: "Home", output: Output, merchants: tuple[str, ...], files: Files
     if period := filters["period"]:
         from pipelines.settings import choose_merchants
 
-        reported = listing(home, output, "reported_periods", merchants, {"period": period})["merchant_id"]
+        reported = listing(home, output, "reported_merchants", merchants, {"period": period})["merchant_id"]
         for merchant_id in sorted(choose_merchants(home, merchants)[0].keys() - set(reported)):
             output.say(f"{merchant_id}: {period} has not been reported, so its flags are not known.")
     output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")

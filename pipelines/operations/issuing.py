@@ -6,7 +6,6 @@ of one batch; and a warning where the same was issued a few days ago. Who the re
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 import polars as pl
 
@@ -15,13 +14,11 @@ from pipelines.operations.engine import Desk, Plan, sum_of, unknown
 from pipelines.operations.posting import NEW_PRIORITY, POSTED
 from pipelines.operations.requests import RefusedError
 from pipelines.operations.values import needed, unit_of
-from pipelines.settings import DEFAULT_BALANCE_TYPE
+from pipelines.settings import DEFAULT_BALANCE_TYPE, TOO_MUCH
 from schemas import ledger
-from schemas.table import MONEY_PRECISION, MONEY_SCALE, duckdb_columns
+from schemas.table import duckdb_columns
 
 RECENT = timedelta(days=7)
-# What a batch can declare is an amount as any other.
-_TOO_MUCH = Decimal(10) ** (MONEY_PRECISION - MONEY_SCALE)
 RECIPIENT_COLUMNS = [*duckdb_columns(ledger.PreviewRecipients)][2:]
 
 
@@ -73,7 +70,7 @@ def batch_plan(
     """A credit for each row of `credits`: the columns of a preview's recipients, reason_details and expires_at."""
     unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
     total = sum_of(credits["amount"])
-    if total >= _TOO_MUCH:
+    if total >= TOO_MUCH:  # what a batch declares is an amount as any other
         raise RefusedError(
             f"The {credits.height:,} credits come to {desk.told(total, unit)} in all, which has more than 14 digits"
             " before the decimal point. Issue them in parts."

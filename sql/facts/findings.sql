@@ -90,9 +90,7 @@ told as (
     found.*,
     list_transform(
       [stated, found.amount, stated - found.amount, asserted, derived, abs(asserted - derived)],
-      lambda x: format('{:,}', trunc(x)::bigint)
-        || rtrim(substr(left(x::varchar, strlen(x::varchar) - 4 + found.decimals), strpos(x::varchar, '.')), '.')
-        || ' ' || found.unit
+      lambda x: shown_with_unit(x, found.decimals, found.unit)
     ) as texts,
     texts[1] as stated_text,
     texts[2] as amount_text,
