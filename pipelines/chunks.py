@@ -65,7 +65,7 @@ def places(highest_credit: int, highest_redemption: int) -> Places:
 def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: Policies) -> Replayed:
     """Replay a chunk.
 
-    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/stale_members.sql, all of them. Of
+    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/counted_members.sql, all of them. Of
     the result, `movements` has the columns of schemas.facts.Movements, `findings` those that sql/facts/findings.sql
     reads.
     """

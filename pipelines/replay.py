@@ -29,7 +29,7 @@ FIRST_ROWS = 3
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
 _SCRATCH = (
     *("stale_merchants", "stale_members", "stale_entries", "stale_credits", "stale_movements"),
-    *("replay_members", "replay_entries", "replay_findings"),
+    *("counted_members", "replay_members", "replay_entries", "replay_findings"),
     *("former_totals", "changed_totals", "new_totals"),
 )
 
@@ -156,12 +156,11 @@ def _bring_up(
         result.merchants = tuple(sorted({*result.merchants, *stale}))
         _refuse_undeclared_balance_types(connection)
         _create(connection, "stale_members", models.load("facts.stale_members").sql)
-        are_few = _are_few(connection)
-        kind = "table" if are_few else "view"
-        _find(connection, "stale_entries", "ledger.entries", kind)
+        are_few = _find_entries(connection)
+        _create(connection, "counted_members", models.load("facts.counted_members").sql)
         _forget_merchants(connection)
         result.credits += _insert_credits(connection)
-        _find_credits(connection, kind)
+        _find_credits(connection, "table" if are_few else "view")
         _forget_members(connection)
         _insert_movements(connection, result, are_few=are_few)
         result.findings += _insert_findings(connection)
@@ -177,9 +176,8 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     _create(
         connection,
         "stale_members",
-        "select row_number() over () - 1 as member, merchant_id, member_id, count(*) as entries"
-        " from ledger.entries join facts.replayed using (merchant_id)"
-        " where list_contains($merchants, merchant_id) and event <= through_event group by merchant_id, member_id",
+        "select distinct merchant_id, member_id from ledger.entries join facts.replayed using (merchant_id)"
+        " where list_contains($merchants, merchant_id) and event <= through_event",
         {"merchants": list(merchants)},
     )
     for name, table in (("stale_entries", "ledger.entries"), ("stale_movements", "facts.movements")):
@@ -289,7 +287,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
     from pipelines import chunks
 
     model = models.load("facts.movements")
-    members = connection.execute("from stale_members order by member").pl()
+    members = connection.execute("from counted_members order by member").pl()
     policies = chunks.Policies(
         connection.execute("select merchant_id, timezone, draw_order from settings.merchants").pl(),
         connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
@@ -301,7 +299,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         _create(connection, "stale_movements", "from facts.movements limit 0")
     for some in _parts(members, SLICE_ENTRIES):
         asked = {"first": some["member"].min(), "last": some["member"].max()}
-        _create(connection, "replay_members", "from stale_members where member between $first and $last", asked)
+        _create(connection, "replay_members", "from counted_members where member between $first and $last", asked)
         _create(connection, "replay_entries", model.sql, model.bind(chunks.CODES))
         highest = connection.execute("select max(credit), max(redemption) from replay_entries").fetchone()
         assert highest is not None
@@ -396,8 +394,22 @@ def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> Inva
     return InvariantResult(model.name.partition(".")[2], model.summary, broken.to_dicts())
 
 
-def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: str) -> None:
-    """Make `name` the rows of `table` that are the stale members', as a table or a view."""
+def _find_entries(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Make stale_entries those of the stale members: a table where they are few, else a view. Whether they are few."""
+    _find(connection, "stale_entries", "ledger.entries", "table", at_most=FEW_ENTRIES + 1)
+    row = connection.execute("select count(*) from stale_entries").fetchone()
+    assert row is not None
+    are_few = bool(row[0] <= FEW_ENTRIES)
+    if not are_few:
+        _drop(connection, "stale_entries")
+        _find(connection, "stale_entries", "ledger.entries", "view")
+    return are_few
+
+
+def _find(
+    connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: str, *, at_most: int | None = None
+) -> None:
+    """Make `name` the rows of `table` that are the stale members', or so many of them, as a table or a view."""
     columns = ", ".join(_ENTRY_COLUMNS) if table == "ledger.entries" else "*"
     # Of merchants that are replayed from the start all members are stale: nobody needs to look for them. Only they may
     # be replayed without their newest entries.
@@ -413,6 +425,7 @@ def _find(connection: duckdb.DuckDBPyConnection, name: str, table: str, kind: st
         theirs = "semi join stale_merchants using (merchant_id)"
     connection.execute(
         f"create or replace temp {kind} {name} as select {columns} from {table} {theirs}"  # noqa: S608 - names of ours
+        + ("" if at_most is None else f" limit {at_most}")
     )
 
 
@@ -426,13 +439,6 @@ def _find_credits(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
         f"create or replace temp {kind} stale_credits as select {', '.join(_CREDIT_COLUMNS)} from facts.credits"  # noqa: S608 - names of ours
         + (theirs if kind == "table" else "")
     )
-
-
-def _are_few(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether what the stale members have is kept at hand."""
-    row = connection.execute("select coalesce(sum(entries), 0) <= $1 from stale_members", [FEW_ENTRIES]).fetchone()
-    assert row is not None
-    return bool(row[0])
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, *names: str) -> None:

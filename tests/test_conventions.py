@@ -33,7 +33,7 @@ MODELS = [model for layer in SQL_LAYERS for model in models.load_all(layer)]
 
 # Queries that only pass something on within a run, to no table that stays.
 PASSED_ON = {
-    "facts.stale_members",
+    *("facts.stale_members", "facts.counted_members"),
     *(f"ledger.{row}_verdicts" for row in ("entry", "member", "batch", "balance", "student", "enrollment", "charge")),
 }
 # Tables that the machinery keeps for itself: nobody builds upon them, so they are no assets.

@@ -95,10 +95,10 @@ def test_a_days_replay_reads_what_was_there_a_few_times_however_much_it_asks_of_
         touched: Any = Touched(shard.connection)
         replay.replay(touched, shard.merchants)
 
-    # Whose all entries are, to count the members'. Then it is the rows of the member and what a Bloom filter takes for
-    # such, in each question; and a scan that turns out to be for nothing has begun with some two thousand rows.
+    # The rows of the member and what a Bloom filter takes for such, in each question; and a scan that turns out to be
+    # for nothing has begun with some two thousand rows.
     for_nothing = 2_048
-    assert touched.read["ledger.entries"] <= MEMBERS * 11 + 100 + for_nothing
+    assert touched.read["ledger.entries"] <= 100 + for_nothing
     assert touched.read["facts.credits"] <= 100 + 2 * for_nothing
     assert touched.read["facts.movements"] <= 5 * 38 + for_nothing
 

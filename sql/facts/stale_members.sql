@@ -20,32 +20,20 @@ news as not materialized (
     on merchant.merchant_id = entries.merchant_id
     and entries.event > merchant.after_event
     and merchant.after_event > 0
-),
-
-touched as (
-  select merchant_id, member_id from recent
-  union
-  select merchant_id, member_id
-  from ledger.entries
-  where (merchant_id, credit_id) in (
-    select merchant_id, credit_id from news where entry_type in ('opening', 'created', 'transferred_in')
-  )
-  union
-  select merchant_id, member_id
-  from ledger.entries
-  where (merchant_id, redemption_id) in (select merchant_id, redemption_id from news where entry_type = 'redeemed')
-  union
-  select merchant_id, member_id
-  from ledger.entries
-  where (merchant_id, transfer_id) in (select merchant_id, transfer_id from news where transfer_id is not null)
-),
-
-counted as (
-  select merchant_id, member_id, count(*) as entries
-  from ledger.entries
-  where (merchant_id, member_id) in (select merchant_id, member_id from touched)
-  group by merchant_id, member_id
 )
 
-select row_number() over (order by merchant_id, member_id) - 1 as member, merchant_id, member_id, entries
-from counted
+select merchant_id, member_id from recent
+union
+select merchant_id, member_id
+from ledger.entries
+where (merchant_id, credit_id) in (
+  select merchant_id, credit_id from news where entry_type in ('opening', 'created', 'transferred_in')
+)
+union
+select merchant_id, member_id
+from ledger.entries
+where (merchant_id, redemption_id) in (select merchant_id, redemption_id from news where entry_type = 'redeemed')
+union
+select merchant_id, member_id
+from ledger.entries
+where (merchant_id, transfer_id) in (select merchant_id, transfer_id from news where transfer_id is not null)
