@@ -65,9 +65,9 @@ def places(highest_credit: int, highest_redemption: int) -> Places:
 def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: Policies) -> Replayed:
     """Replay a chunk.
 
-    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/counted_members.sql, all of them. Of
-    the result, `movements` has the columns of schemas.facts.Movements, `findings` those that sql/facts/findings.sql
-    reads.
+    `chunk` has the columns of sql/facts/movements.sql, `members` those of sql/facts/counted_members.sql, all of them.
+    Of the result, `movements` has the columns of schemas.facts.Movements, `findings` those that
+    sql/facts/findings.sql reads.
     """
     kinds = chunk["kind"].to_numpy()
     credit, redemption = (chunk[name].cast(pl.Int64).to_numpy() for name in ("credit", "redemption"))
