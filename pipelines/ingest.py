@@ -20,7 +20,7 @@ import duckdb
 
 from pipelines import faults, models, promises, readers, stopping
 from pipelines.datasets import DATASETS, Dataset
-from pipelines.journal import Event, Journal, make_folder, put_in_place
+from pipelines.journal import Event, Journal, JournalError, make_folder, put_in_place
 from pipelines.operations import posting
 from pipelines.settings import Home, Merchant
 from pipelines.shards import LedgerUnavailableError, Say, Shard
@@ -123,7 +123,7 @@ def recover(shard: Shard) -> list[FileOutcome]:
         known = _known_events(shard, merchant.id)
         if lost := known - {*journal.numbers(merchant.id)}:
             # A new event would get the number of a lost one.
-            raise LedgerUnavailableError(
+            raise JournalError(
                 f'The ledger "{shard.name}" knows event {min(lost)} of {merchant.id}, which'
                 f" {shard.home.journal / merchant.id} lacks (and {len(lost) - 1:,} others). Put the journal back from a"
                 " backup."

@@ -125,6 +125,17 @@ def test_a_backup_of_a_damaged_archive_is_refused(reported: Path, tmp_path: Path
         backup(Home(home), tmp_path / "another", wait_s=0, say=print)
 
 
+def test_a_journal_that_lacks_what_the_ledger_knows_is_not_backed_up(reported: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    max((home / "journal/acme").iterdir()).unlink()
+    with pytest.raises(JournalError, match=r"knows event 3 of acme, which .*/journal/acme lacks"):
+        backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    shutil.rmtree(home / "journal")
+    with pytest.raises(JournalError, match=r"knows event 1 of acme, which .* lacks \(and 2 others\)"):
+        backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    assert not (tmp_path / "backup" / MANIFEST).exists()
+
+
 def test_a_backup_is_never_written_over_anything(saved: Path, reported: Path, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="holds a backup already"):
         backup(Home(reported), saved, wait_s=0, say=print)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines import ingest, promises
-from pipelines.journal import Journal, make_folder, write_whole
+from pipelines.journal import Journal, JournalError, make_folder, write_whole
 from pipelines.settings import Home, read_merchants
-from pipelines.shards import LedgerUnavailableError, ledger_path, open_file
+from pipelines.shards import ledger_path, open_file
 from tests.homes import ENTRY, ORDERS, Installation, csv, entries_csv, make_home
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -271,7 +271,7 @@ def test_a_ledger_that_knows_more_than_the_journal_is_not_written_to(home: Insta
     home.ingest()
     shutil.rmtree(home.home.journal)
     home.land("acme/entries/b.csv", csv([{**ENTRY, "entry_id": "e9"}]))
-    with pytest.raises(LedgerUnavailableError, match=r"knows event 1 of acme, which .* lacks"):
+    with pytest.raises(JournalError, match=r"knows event 1 of acme, which .* lacks"):
         home.ingest()
     assert not Journal(home.home).numbers("acme")
 
