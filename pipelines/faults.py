@@ -20,6 +20,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 _QUOTED = re.compile(r'"(/[^"]+)"')
+_HELD_BY = re.compile(r"Conflicting lock is held in (.+?)\. See")
 _NO_ROOM_SAID = ("No space left on device", "Disk quota exceeded", "database or disk is full", "failed to offload data")
 _NOT_ALLOWED_SAID = ("Permission denied", "Read-only file system", "readonly database", "unable to open database file")
 _DAMAGE_SAID = (
@@ -72,13 +73,21 @@ def _of_files(problem: OSError) -> str | None:
 
 
 def refused(problem: duckdb.Error) -> str | None:
-    """The same for what the machine refuses DuckDB: room, rights, memory. None for anything else, damage too."""
+    """The same for what the machine refuses DuckDB: room, rights, memory, a file that another program has open.
+
+    None for anything else, damage too.
+    """
     said = str(problem)
     where = found[1] if (found := _QUOTED.search(said)) else "the ledger"
     if any(words in said for words in _NO_ROOM_SAID):
         return f"There is no room left on the disk for {where}. Make room. {AGAIN}"
     if any(words in said for words in _NOT_ALLOWED_SAID):
         return f"{where} cannot be used: {_first_line(said)}. Give this user the right to read and write there. {AGAIN}"
+    if "Could not set lock on file" in said:
+        holder = found[1] if (found := _HELD_BY.search(said)) else "another program"
+        return (
+            f"{where} is open in {holder}. Close it there; who reads opens the copy for readers, -read.duckdb. {AGAIN}"
+        )
     if said.startswith("Out of Memory"):
         return (
             f"There is not enough memory for this: {_first_line(said)}. Have other programs use less, or give the"

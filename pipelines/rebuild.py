@@ -4,15 +4,15 @@ That the ledger is a function of archive, journal and settings is proved here, b
 beside the new one until the next rebuild.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from pipelines import database, ingest, replay, shards
+from pipelines import database, faults, ingest, replay, shards
 from pipelines.journal import Journal
-from pipelines.settings import Home, Merchant, read_merchants
+from pipelines.settings import Home, SettingsError, read_merchants
 from pipelines.shards import LedgerUnavailableError, Say
 
 # All must be the same, but for what was read when and from where on this machine, how far the replay has come, and
@@ -44,16 +44,17 @@ def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
 
     Raises SettingsError, JournalError, LedgerUnavailableError; then that shard's ledger is as it was.
     """
-    return [
-        _rebuild_shard(home, name, merchants, wait_s, say)
-        for name, merchants in shards.by_shard(read_merchants(home)).items()
-    ]
+    return [_rebuild_shard(home, name, wait_s, say) for name in shards.by_shard(read_merchants(home))]
 
 
-def _rebuild_shard(home: Home, name: str, merchants: Mapping[str, Merchant], wait_s: float, say: Say) -> Rebuilt:
+def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
     path = shards.ledger_path(home, name)
     beside = path.with_name(f"{name}.rebuild.duckdb")
     with shards.lock(home, name, wait_s=wait_s, say=say, who="rollforward rebuild"):
+        # Not those of before: someone may have edited the settings while this waited for another.
+        merchants = shards.by_shard(read_merchants(home)).get(name)
+        if merchants is None:
+            raise SettingsError(f'{home.merchants_file} has changed: no merchant has shard "{name}". Rebuild again.')
         _remove(beside)
         try:
             with shards.open_file(home, name, beside, merchants) as shard:
@@ -78,17 +79,20 @@ def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...]
     """Whether the former ledger could be read, and what is otherwise in the new one.
 
     In a database of its own: one that is damaged takes what it is attached to with it.
+    Raises LedgerUnavailableError where the machine refuses to have it read: that says nothing of what it holds.
     """
     if not former.exists():
         return False, ()
     try:
-        with database.connect() as connection:
+        with database.connect(temp_directory=str(former.with_suffix(".scratch"))) as connection:
             # What is in the former's WAL counts too; only a writer may read that, so it may not be read-only.
             shards.attach(connection, str(former), "former")
             shards.attach(connection, str(new), "new", read_only=True)
             _hold_journal(home, connection)
             return True, tuple(filter(None, (_difference(connection, table) for table in CONTENT)))
-    except duckdb.Error:
+    except duckdb.Error as problem:
+        if text := faults.refused(problem):
+            raise LedgerUnavailableError(text) from None
         return False, ()
 
 
@@ -110,11 +114,31 @@ def _hold_journal(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None:
+    """What is otherwise in a table; of a ledger of a former version, in the columns that it had."""
+    before, now = (_columns(connection, one, table) for one in ("former", "new"))
+    if not before:
+        return f"{table}: was not there before"
+    shared = ", ".join(f'"{name}"' for name in now if name in before)
+    rows = {ledger: f"select {shared} from {ledger}.{table}" for ledger in ("former", "new")}  # noqa: S608 - our own tables
     lost, new = (
-        _count(connection, f"select count(*) from (from {one}.{table} except all from {other}.{table})")  # noqa: S608 - our own tables
+        _count(connection, f"select count(*) from ({rows[one]} except all {rows[other]})")  # noqa: S608 - the same
         for one, other in (("former", "new"), ("new", "former"))
     )
-    return f"{table}: {lost:,} rows of before are gone or changed, {new:,} are new or changed" if lost or new else None
+    said = [
+        *([f"{lost:,} rows of before are gone or changed, {new:,} are new or changed"] if lost or new else []),
+        *(f"column {name} was not there before" for name in now if name not in before),
+        *(f"column {name} is gone" for name in before if name not in now),
+    ]
+    return f"{table}: {', '.join(said)}" if said else None
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, ledger: str, table: str) -> list[str]:
+    found = connection.execute(
+        "select column_name from duckdb_columns() where database_name = $1 and schema_name || '.' || table_name = $2"
+        " order by column_index",
+        [ledger, table],
+    ).fetchall()
+    return [name for (name,) in found]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, select: str) -> int:

@@ -1,0 +1,88 @@
+"""Rebuilding: what it is held against, with which settings, and what goes on afterwards as if there had been none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines import shards
+from pipelines.rebuild import Rebuilt, rebuild
+from pipelines.settings import SettingsError
+from pipelines.shards import LedgerUnavailableError, ledger_path
+from tests.homes import ACME, ENTRY, Installation, csv, make_home
+from tests.processes import environment
+
+GIFT = csv([{**ENTRY, "entry_id": "one", "balance_type": "gift"}, {**ENTRY, "entry_id": "two"}])
+WITHOUT_GIFT = ACME.replace('gift = { unit = "USD" }\n', "")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Installation:
+    made = make_home(tmp_path)
+    made.land("acme/entries/a.csv", GIFT)
+    made.ingest()
+    return made
+
+
+def rebuilt(home: Installation) -> Rebuilt:
+    (outcome,) = rebuild(home.home, wait_s=0, say=home.said.append)
+    return outcome
+
+
+def test_a_ledger_of_a_former_version_is_held_against_the_new_one_in_the_columns_that_it_had(
+    home: Installation,
+) -> None:
+    rebuilt(home)
+    with duckdb.connect(str(ledger_path(home.home, "main"))) as ledger:
+        ledger.execute("alter table ledger.published drop column closing_balances")
+        ledger.execute("drop table facts.daily_totals")
+        ledger.execute("delete from ledger.entries where entry_id = 'two'")
+    outcome = rebuilt(home)
+    assert outcome.compared
+    assert set(outcome.differences) >= {
+        "ledger.published: column closing_balances was not there before",
+        "facts.daily_totals: was not there before",
+        "ledger.entries: 0 rows of before are gone or changed, 1 are new or changed",
+    }
+    assert rebuilt(home).differences == ()
+
+
+OPEN_IT = "import duckdb, sys; ledger = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+
+
+def test_a_ledger_that_another_program_has_open_is_said_to_be_and_not_to_be_damaged(home: Installation) -> None:
+    rebuilt(home)
+    path = ledger_path(home.home, "main")
+    analyst = subprocess.Popen(
+        [sys.executable, "-c", OPEN_IT, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    with analyst:
+        assert analyst.stdout is not None
+        assert analyst.stdout.readline() == "open\n"
+        said = rf"{path} is open in .*PID {analyst.pid}.*Close it there"
+        with pytest.raises(LedgerUnavailableError, match=said):
+            home.ingest()
+        # Nor is it rebuilt: whoever has it open would go on in a file that is not the ledger any more.
+        with pytest.raises(LedgerUnavailableError, match=said):
+            rebuilt(home)
+        analyst.kill()
+    assert str(rebuilt(home)).endswith("the same as before.")
+
+
+def test_settings_edited_while_a_rebuild_waits_are_those_it_uses(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = iter([WITHOUT_GIFT, ACME.replace("[merchants.acme]", '[merchants.acme]\nshard = "west"')])
+    lock = shards.lock
+
+    def editing(*asked: object, **how: object) -> object:
+        home.configure(next(waited))
+        return lock(*asked, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shards, "lock", editing)
+    assert rebuilt(home).entries == 1
+    with pytest.raises(SettingsError, match='no merchant has shard "main"'):
+        rebuilt(home)
