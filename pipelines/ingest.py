@@ -120,6 +120,9 @@ def recover(shard: Shard) -> list[FileOutcome]:
     journal = Journal(shard.home)
     outcomes = []
     for merchant in shard.merchants.values():
+        # Of a ledger that is made again, these settings are those that its files are read with.
+        if not shard.connection.execute("from ledger.readings where merchant_id = $1", [merchant.id]).fetchone():
+            _remember_settings(shard, merchant)
         known = _known_events(shard, merchant.id)
         if lost := known - {*journal.numbers(merchant.id)}:
             # A new event would get the number of a lost one.

@@ -86,3 +86,13 @@ def test_settings_edited_while_a_rebuild_waits_are_those_it_uses(
     assert rebuilt(home).entries == 1
     with pytest.raises(SettingsError, match='no merchant has shard "main"'):
         rebuilt(home)
+
+
+def test_rows_that_a_rebuild_sets_aside_are_read_again_when_the_settings_change(home: Installation) -> None:
+    home.configure(WITHOUT_GIFT)
+    assert rebuilt(home).entries == 1
+    home.configure(ACME)
+    taken = home.ingest()
+    assert taken.counts == [(1, 1, 0, 0)]
+    assert [entry["entry_id"] for entry in taken.entries] == ["two", "one"]
+    assert taken.open == []
