@@ -47,8 +47,11 @@ def read_access(home: Home) -> Mapping[str, Actor]:
         return {}
     for key in tables.keys() - {"actors"}:
         raise SettingsError(f'{path}: key "{key}" is unknown; actors are tables such as [actors."ann@shop.example"].')
+    declared = tables.get("actors", {})
+    if not isinstance(declared, dict):
+        raise SettingsError(f'{path}: actors are tables such as [actors."ann@shop.example"], each under its email.')
     actors: dict[str, Actor] = {}
-    for email, keys in tables.get("actors", {}).items():
+    for email, keys in declared.items():
         actor = _actor(path.name, email, keys)
         if actors.setdefault(email.casefold(), actor) is not actor:
             raise SettingsError(f'{path.name}: actor "{email}" is there twice; upper and lower case are one person.')
