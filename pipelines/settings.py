@@ -200,8 +200,8 @@ class Merchant(_Strict):
     draw_order: Literal["expiring_first", "oldest_first"] = "expiring_first"
     refund_grace_days: int = Field(default=0, ge=0, le=3660)
     reversal_window_days: int = Field(default=60, ge=0, le=MOST_WHOLE)
-    reversal_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH)
-    approval_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH)
+    reversal_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH, decimal_places=MOST_DECIMALS)
+    approval_limit: Decimal | None = Field(default=None, ge=0, lt=TOO_MUCH, decimal_places=MOST_DECIMALS)
     decimal_comma: bool = False
     ignore_columns: tuple[str, ...] = ()
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"

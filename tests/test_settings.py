@@ -140,6 +140,9 @@ def test_a_byte_order_mark_of_a_windows_editor_is_no_mistake(home: Home) -> None
         ('refund_grace_days = "14"', 'key "refund_grace_days": "14" should be a whole number'),
         ("reversal_limit = -5.00", 'key "reversal_limit": "-5.00" should be greater than or equal to 0'),
         ("approval_limit = inf", 'key "approval_limit": "Infinity" should be a finite number'),
+        # Finer than any amount, it would be rounded where rules compare amounts with it: this one to 0.
+        ("approval_limit = 0.00001", 'key "approval_limit": "0.00001" should be a number of at most 4 decimals'),
+        ("reversal_limit = 0.00001", 'key "reversal_limit": "0.00001" should be a number of at most 4 decimals'),
         ("approval_limit = true", 'key "approval_limit": true should be'),
         ('decimal_comma = "yes"', 'key "decimal_comma": "yes" should be true or false'),
         ('ignore_columns = "till"', 'key "ignore_columns": "till" should be a list such as ["one", "two"]'),
