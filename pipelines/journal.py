@@ -93,9 +93,12 @@ class Journal:
         return Event(merchant_id, (numbers or [0])[-1] + 1, kind, recorded_at, dict(content))
 
     def keep(self, event: Event) -> None:
-        """Put an event that `next_event` gave on disk."""
+        """Put an event that `next_event` gave on disk. Raises JournalError where another has its number by now."""
         told = {**asdict(event), "recorded_at": event.recorded_at.isoformat()}
         path = self._path(event.merchant_id, event.number)
+        if path.exists():
+            # Of another shard: a merchant was given to one while a run still had it in the other.
+            raise JournalError(f"{path} was written by another run meanwhile. Run the same command again.")
         make_folder(path.parent)
         write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True).encode())
 

@@ -95,6 +95,15 @@ def test_events_of_the_same_instant_follow_one_another(journal: Journal, at: Cal
     assert times == sorted(set(times))
 
 
+def test_an_event_is_never_written_over(journal: Journal) -> None:
+    """A merchant's shard was changed while an operation was posted: two runs, each with a lock, at one journal."""
+    ours = journal.next_event("acme", "operation", {"of": "ours"}, NOON)
+    journal.write("acme", "file", {"of": "theirs"})
+    with pytest.raises(JournalError, match=r"000000000001\.json was written by another run meanwhile"):
+        journal.keep(ours)
+    assert journal.read("acme", 1).content == {"of": "theirs"}
+
+
 def test_what_is_missing_comes_in_order(journal: Journal) -> None:
     for _ in range(12):
         journal.write("acme", "file", {})
