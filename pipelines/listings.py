@@ -41,7 +41,11 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
                     f"The ledger in {home.path} was last written by a former version. Run `rollforward ingest`, which"
                     " brings it up to date."
                 ) from None
-            raise ListingError("Nothing has been reported yet. Run `rollforward report --month` first.") from None
+    if not frames:
+        raise ListingError(
+            "Nothing has been reported yet, or not since the ledger was made again. Run `rollforward report --month`"
+            " first: a month that was published stays as it is."
+        )
     return pl.concat(frames)
 
 

@@ -12,7 +12,7 @@ from pipelines.rebuild import Rebuilt, rebuild
 from pipelines.settings import SettingsError
 from pipelines.shards import LedgerUnavailableError, ledger_path
 from tests.homes import ACME, ENTRY, Installation, csv, make_home
-from tests.processes import environment
+from tests.processes import environment, rollforward
 
 GIFT = csv([{**ENTRY, "entry_id": "one", "balance_type": "gift"}, {**ENTRY, "entry_id": "two"}])
 WITHOUT_GIFT = ACME.replace('gift = { unit = "USD" }\n', "")
@@ -96,3 +96,16 @@ def test_rows_that_a_rebuild_sets_aside_are_read_again_when_the_settings_change(
     assert taken.counts == [(1, 1, 0, 0)]
     assert [entry["entry_id"] for entry in taken.entries] == ["two", "one"]
     assert taken.open == []
+
+
+def test_flags_are_listed_of_the_shards_that_have_been_reported_since_their_ledger_was_made(home: Installation) -> None:
+    home.configure(f'{ACME}[merchants.east]\nname = "East"\ntimezone = "UTC"\ncurrency = "EUR"\nshard = "east"\n')
+    path = home.home.path
+    rollforward(path, "ingest")
+    rollforward(path, "report", "--month", "2026-06", "--merchant", "acme")
+    assert "missing_reason" in rollforward(path, "flags").stdout
+    rollforward(path, "rebuild")
+    said = rollforward(path, "flags", status=1).stderr
+    assert "Nothing has been reported yet, or not since the ledger was made again" in said
+    assert "(nothing has changed)" in rollforward(path, "report", "--month", "2026-06", "--merchant", "acme").stderr
+    assert "missing_reason" in rollforward(path, "flags").stdout
