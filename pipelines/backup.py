@@ -87,7 +87,7 @@ def backup(home: Home, folder: Path, *, wait_s: float, say: Say) -> Backup:
         raise BackupError(f"{folder} holds a backup already. Name a new folder, such as one with today's date.")
     if folder.exists() and (not folder.is_dir() or _content(folder) - _UNFINISHED_BACKUP):
         raise BackupError(f"{folder} is there and is no unfinished backup. Name a new folder.")
-    if folder.absolute().is_relative_to(home.path):
+    if folder.resolve().is_relative_to(home.path.resolve()):
         raise BackupError(f"{folder} is in the home itself, and would be lost with it. Name a folder elsewhere.")
     with ExitStack() as locks:
         by_shard = shards.by_shard(merchants)
@@ -119,6 +119,12 @@ def restore(home: Home, folder: Path, *, say: Say) -> Restored:
     is_begun = (home.path / UNFINISHED).exists()
     if home.path.exists() and not is_begun and (not home.path.is_dir() or _content(home.path) - _NOTHING):
         raise BackupError(f"{home.path} is not empty. A backup is restored into a new or an empty home only.")
+    # Begun with another backup: what only that one has would be taken for a part of this.
+    if is_begun and (others := sorted({*_files(home)} - told["files"].keys())):
+        raise BackupError(
+            f"{home.path} holds {others[0]}, which is not of {folder}: the restore of another backup was begun there,"
+            " or the home is in use. Restore that backup again, or this one into an empty home."
+        )
     # All of it before any of it is copied: a home that is there in part helps nobody.
     for name, file in told["files"].items():
         _hold(folder, name, file)
@@ -208,9 +214,18 @@ def _files(home: Home) -> Iterator[str]:
         if (home.path / name).exists():
             yield name
     for folder in FOLDERS:
-        for path in sorted((home.path / folder).rglob("*")):
+        for path in sorted(_below(home.path / folder)):
             if path.is_file() and not path.name.startswith("."):
                 yield str(path.relative_to(home.path))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files in a folder and the folders below it; also in those that are links: reports may be on another disk."""
+    seen: set[str] = set()
+    for above, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(above))
+        folders[:] = [name for name in folders if os.path.realpath(Path(above, name)) not in seen]
+        yield from (Path(above, name) for name in names)
 
 
 def _copied(source: Path, target: Path, name: str) -> dict[str, Any]:

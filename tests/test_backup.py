@@ -142,8 +142,21 @@ def test_a_backup_is_never_written_over_anything(saved: Path, reported: Path, tm
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(BackupError, match="is no unfinished backup"):
         backup(Home(reported), tmp_path, wait_s=0, say=print)
-    with pytest.raises(BackupError, match="in the home itself"):
-        backup(Home(reported), reported / "backups" / "first", wait_s=0, say=print)
+    (tmp_path / "link").symlink_to(reported)
+    for folder in (reported / "backups", tmp_path / "link", tmp_path / ".." / tmp_path.name / "link"):
+        with pytest.raises(BackupError, match="in the home itself"):
+            backup(Home(reported), folder / "first", wait_s=0, say=print)
+
+
+def test_a_backup_has_the_workbooks_of_a_merchant_whose_reports_are_a_link_to_another_disk(
+    reported: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    (home / "reports/acme").rename(tmp_path / "share")
+    (home / "reports/acme").symlink_to(tmp_path / "share")
+    (tmp_path / "share/again").symlink_to(tmp_path / "share")
+    backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    assert workbooks(tmp_path / "backup") == workbooks(reported)
 
 
 def test_a_home_that_is_not_empty_is_not_restored_into(saved: Path, reported: Path) -> None:
@@ -194,3 +207,20 @@ def test_a_restore_that_was_killed_is_done_again(
     assert restore(home, saved, say=print).compared
     assert content(home.path) == content(reported)
     assert not (home.path / ".restoring").exists()
+
+
+def test_a_restore_that_was_killed_is_not_gone_on_with_from_another_backup(
+    saved: Path, reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Path(shutil.copytree(reported, tmp_path / "later"))
+    land(later, "entries/more.csv", MORE)
+    rollforward(later, "ingest")
+    backup(Home(later), tmp_path / "2026-07-02", wait_s=0, say=print)
+    home = Home(tmp_path / "restored")
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.backup.rebuild.rebuild", lambda *_, **__: sys.exit(1))
+        with pytest.raises(SystemExit):
+            restore(home, tmp_path / "2026-07-02", say=print)
+    with pytest.raises(BackupError, match=r"holds archive/.*, which is not of .*: the restore of another backup was"):
+        restore(home, saved, say=print)
+    assert restore(home, tmp_path / "2026-07-02", say=print).differences == ()
