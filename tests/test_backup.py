@@ -106,6 +106,20 @@ def test_settings_that_would_restate_what_was_published_keep_nobody_from_a_backu
     assert workbooks(tmp_path / "restored") == workbooks(home)
 
 
+def test_a_merchant_that_was_taken_out_of_the_settings_does_not_make_a_restored_home_another_one(
+    reported: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    settings = (home / "merchants.toml").read_text("utf-8")
+    (home / "merchants.toml").write_text(f"{settings}{settings.replace('acme', 'gone')}", "utf-8")
+    shutil.copytree(home / "landing/acme", home / "landing/gone")
+    rollforward(home, "ingest")
+    (home / "merchants.toml").write_text(settings, "utf-8")
+    backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    made = restore(Home(tmp_path / "restored"), tmp_path / "backup", say=print)
+    assert (made.compared, made.differences) == (True, ())
+
+
 def test_a_backup_of_a_damaged_archive_is_refused(reported: Path, tmp_path: Path) -> None:
     home = Path(shutil.copytree(reported, tmp_path / "home"))
     path = next((home / "archive").iterdir())
