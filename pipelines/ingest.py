@@ -97,6 +97,7 @@ def ingest(shard: Shard, *, retry: bool = False, settled_s: float = 0.0, say: Sa
     journal = Journal(shard.home)
     result = IngestResult(files=[_said(outcome, say) for outcome in recover(shard)])
     for merchant in shard.merchants.values():
+        result.warnings += _of_another_timezone(shard, merchant)
         if retry or _reads_differently(shard, merchant):
             for content in _open_rejections(shard, merchant):
                 # A run that was killed may have read some of them with these settings, and not come to the others.
@@ -627,6 +628,22 @@ def _reads_differently(shard: Shard, merchant: Merchant) -> bool:
         "select settings from ledger.readings where merchant_id = $1", [merchant.id]
     ).fetchone()
     return last is not None and last[0] != _reading_settings(merchant)
+
+
+def _of_another_timezone(shard: Shard, merchant: Merchant) -> list[str]:
+    """A warning where files were read in another timezone than the merchant now has: they are not read again."""
+    last = shard.connection.execute(
+        "select settings from ledger.readings semi join ledger.files using (merchant_id) where merchant_id = $1",
+        [merchant.id],
+    ).fetchone()
+    was = json.loads(last[0])["timezone"] if last else merchant.timezone
+    if was == merchant.timezone:
+        return []
+    said = (
+        f'{merchant.id}: the timezone was "{was}" and is "{merchant.timezone}". Times without offset in the files that'
+        " were taken before are still those of the former one. Run `rollforward rebuild`, which reads them again."
+    )
+    return [said]
 
 
 def _remember_settings(shard: Shard, merchant: Merchant) -> None:

@@ -220,12 +220,18 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
     ).fetchall()
     if differs:
         merchant_id, movements, first_day = differs[0]
+        read_again = (
+            " Times without offset in files that were taken before are still those of the former timezone:"
+            " `rollforward rebuild` reads them again."
+            if "timezone was" in changed[merchant_id]
+            else ""
+        )
         raise RestatementError(
             f"{merchant_id}: the settings have changed since its months were published ({changed[merchant_id]}). With"
             f" them {movements:,} movements of published months would come out otherwise, the first on {first_day}."
             " Nothing was changed. Put the setting back; or, if what was published is to be restated, report those"
             " months again with --restate (in the launchpad: restate: true): each becomes a new version beside the"
-            " former one."
+            f" former one.{read_again}"
         )
 
 

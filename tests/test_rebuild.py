@@ -109,3 +109,17 @@ def test_flags_are_listed_of_the_shards_that_have_been_reported_since_their_ledg
     assert "Nothing has been reported yet, or not since the ledger was made again" in said
     assert "(nothing has changed)" in rollforward(path, "report", "--month", "2026-06", "--merchant", "acme").stderr
     assert "missing_reason" in rollforward(path, "flags").stdout
+
+
+def test_a_changed_timezone_asks_for_a_rebuild_which_reads_times_in_files_again(home: Installation) -> None:
+    noon = csv([{**ENTRY, "entry_id": "three", "occurred_at": "2026-06-01T12:00"}])
+    home.land("acme/entries/b.csv", noon)
+    assert home.ingest().result.warnings == []
+    home.configure(ACME.replace("America/New_York", "Asia/Tokyo"))
+    (asked,) = home.ingest().result.warnings
+    assert 'acme: the timezone was "America/New_York" and is "Asia/Tokyo".' in asked
+    assert "Run `rollforward rebuild`" in asked
+    rebuilt(home)
+    taken = home.ingest()
+    assert [entry["occurred_at"].hour for entry in taken.entries if entry["entry_id"] == "three"] == [3]
+    assert taken.result.warnings == []
