@@ -93,6 +93,7 @@ def replay_new_entries(
             for name in TABLES:
                 rows[name] += shard.connection.table(name).shape[0]
                 previews[name] = head_of(shard.connection, name)
+    session.built |= {*TABLES}
     for invariant in INVARIANTS:
         name = invariant.name.partition(".")[2]
         broken = {

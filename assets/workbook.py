@@ -12,7 +12,7 @@ from pipelines.publish import Publication, publish
 from pipelines.reports import names
 from pipelines.resources import Rollforward, for_people
 from pipelines.settings import SettingsError, read_each_merchant
-from pipelines.tables import OWNERS, WORKBOOK, asset_key, markdown_table
+from pipelines.tables import OWNERS, WORKBOOK, asset_key, bring_up, markdown_table
 from pipelines.workbook import contents_of
 
 COMPLETE_CHECK = "months_are_complete"
@@ -48,6 +48,7 @@ def credits_workbook(
     session = rollforward.session
     with for_people():
         session.months(context.partition_keys)
+        bring_up(session, names())
         for shard in session.shards:
             for period in session.periods_of(shard):
                 # Also of the merchant's other months: what is in the way of one is mostly in the way of all.

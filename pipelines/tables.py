@@ -14,7 +14,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from pipelines import amounts, models, periods, promises, reports
+from pipelines import amounts, models, periods, promises, replay, reports
 from pipelines.partitions import MONTHS, ONE_RUN
 from pipelines.resources import Rollforward, Session, for_people, is_last
 from pipelines.shards import Shard
@@ -26,6 +26,7 @@ DECIMALS = 2
 # Credits times months that a report table is built for at once.
 MOST_CREDITS = 10_000_000
 SCHEMA_CHECK, TIES_CHECK = "schema", "ties"
+REPLAYED = "facts.movements"
 DEFECT = (
     "The data is not at fault: this is a defect of the software. Nothing was written over. Report it with the text"
     " above; the merchants that are not named here have their workbooks."
@@ -108,9 +109,10 @@ def table(
 def build_report(session: Session, name: str) -> list[reports.Built]:
     """Build a report table for the session's periods, all merchants' at once, in as few transactions as memory allows.
 
-    A merchant whose rows break a promise is held back; of the months where they do, and of later ones, the former rows
-    stay.
+    What it reads comes first, where this run has not built it. A merchant whose rows break a promise is held back; of
+    the months where they do, and of later ones, the former rows stay.
     """
+    bring_up(session, [read for read in reports.reads(name) if read in reports.names() and read != name])
 
     def work(shard: Shard) -> list[reports.Built]:
         built = []
@@ -123,7 +125,25 @@ def build_report(session: Session, name: str) -> list[reports.Built]:
     built = [one for shard in session.shards for one in chain(*session.held_back.together_or_apart(shard, work))]
     for shard in session.shards:
         periods.tell(shard.connection, session.periods_of(shard))
+    session.built.add(name)
     return built
+
+
+def bring_up(session: Session, names: Sequence[str]) -> None:
+    """Replay and build these report tables, each unless this run has done so.
+
+    A run of some assets only, chosen on the page or run again from where another failed, finds in the others what they
+    were on some other day, or nothing: sheets of one workbook that do not go together.
+    """
+    if REPLAYED not in session.built:
+        for shard in session.shards:
+            session.held_back.together_or_apart(
+                shard, lambda some: replay.replay(some.connection, some.merchants, restate=session.restate)
+            )
+        session.built.add(REPLAYED)
+    for name in names:
+        if name not in session.built:
+            build_report(session, name)
 
 
 def _that_fit(shard: Shard, told: Sequence[periods.Period]) -> Iterator[list[periods.Period]]:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import dagster as dg
 import duckdb
+import openpyxl
 import polars as pl
 import pytest
 
@@ -18,10 +19,13 @@ from pipelines.resources import Voice
 from pipelines.sample import write_sample
 from pipelines.settings import Home, find_home
 from pipelines.shards import ledger_path, read_copy_path
+from pipelines.tables import asset_key
+from tests.homes import entries_csv, make_home
 
 MAY_AND_JUNE = ("2026-05-01", "2026-06-01")
 CHECKS = dg.AssetKey(["reports", "checks"])
 WORKBOOK = dg.AssetKey(["workbook", "credits_workbook"])
+QUIET = {"config": {"log_level": "CRITICAL"}}
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +199,9 @@ def test_counts_by_rule_and_severity_are_numbers_of_each_month(told: object, ins
 def test_a_batch_can_be_looked_at_without_its_workbook(home: Home, told: dict[str, Any]) -> None:
     assert "| ga-batch-summer-sale-2026-06 |" in told["audits/credits_batches"]["batches"]
     batch = {"view_batch": {"config": {"batch_id": "ga-batch-missing-items-may-9", "home": str(home.path)}}}
-    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
     with runs.instance_of(home) as opened:
         result = defs.resolve_job_def("batch_details").execute_in_process(
-            instance=opened, run_config={"ops": batch, "loggers": quiet}
+            instance=opened, run_config={"ops": batch, "loggers": {"console": QUIET}}
         )
     (seen,) = result.asset_observations_for_node("view_batch")
     assert seen.metadata["recipient_count"].value == 1
@@ -226,6 +229,54 @@ def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(
     finally:
         damage(ledger, "- 1")
     run(home, "monthly_report", months=MAY_AND_JUNE)
+
+
+def materialise(made: Home, *keys: dg.AssetKey) -> list[dict[str, Any]]:
+    """Build these assets of June alone, as one does on the page, and what was published."""
+    config = {"resources": {"rollforward": {"config": {"home": str(made.path)}}}, "loggers": {"console": QUIET}}
+    with runs.instance_of(made) as instance:
+        result = defs.resolve_job_def("monthly_report").execute_in_process(
+            instance=instance, run_config=config, partition_key="2026-06-01", asset_selection=[*keys]
+        )
+    assert result.success
+    told = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+    return [workbook for metadata in told if "published" in metadata for workbook in metadata["published"].value]
+
+
+def test_a_workbook_made_alone_is_made_of_sheets_of_one_moment(tmp_path: Path) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/entries/june.csv", entries_csv("""
+        entry_id  amount
+        first      7.00
+    """))  # fmt: skip
+    run(made.home, "monthly_report", months=["2026-06-01"])
+    made.land("acme/entries/late.csv", entries_csv("""
+        entry_id  amount
+        late       2.50
+    """))  # fmt: skip
+    run(made.home, "ingest")
+    assert materialise(made.home, asset_key("reports.credits_created")) == []
+    (published,) = materialise(made.home, WORKBOOK)
+    book = openpyxl.load_workbook(published["path"], data_only=True)
+    assert [row[6] for row in book["Credits Created"].values][1:] == [7, 2.5]
+    assert book["Summary Statistics"]["B5"].value == 9.5
+    assert (published["version"], published["totals"]["USD"]["closing_balance"]) == (2, "9.50")
+
+
+@pytest.mark.parametrize("name", ["workbook.credits_workbook", "reports.summary_statistics", "reports.checks"])
+def test_a_table_made_alone_before_any_other_has_what_it_is_made_from(tmp_path: Path, name: str) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/entries/june.csv", entries_csv("""
+        entry_id  entry_type  amount  redemption_id
+        first     created       7.00
+        more      redeemed      8.00  more
+    """))  # fmt: skip
+    # The ledger has the entries, and nothing was worked out from them yet.
+    made.ingest()
+    materialise(made.home, asset_key(name))
+    with made.opened() as shard:
+        created = "select total_credit_created from reports.summary_statistics where unit = 'USD'"
+        assert shard.connection.execute(created).fetchall() == [(7,)]
 
 
 def damage(ledger: Path, by: str) -> None:
