@@ -147,7 +147,9 @@ def what_failed(events: Sequence[dg.DagsterEvent]) -> str:
             error = error.cause
         if error is not None:
             return str(error.message).removeprefix("dagster._core.definitions.events.Failure: ").strip()
-    return "The run failed; open it in the UI: rollforward ui."
+    # Of a run that others ended, whoever ended it has said why.
+    said = [event.message for event in events if event.event_type is dg.DagsterEventType.RUN_FAILURE and event.message]
+    return said[-1] if said else "The run failed; open it in the UI: rollforward ui."
 
 
 def _is_a_mistake(events: Sequence[dg.DagsterEvent]) -> bool:

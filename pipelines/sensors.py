@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from pipelines import alerts, database, due, ingest, jobs, runs, shards
+from pipelines import alerts, database, due, ingest, jobs, liveness, runs, shards
 from pipelines.resources import unwatched
 from pipelines.settings import Home, SettingsError, find_home, read_each_merchant
 from pipelines.tables import WORKBOOK
@@ -93,6 +93,8 @@ def months_without_workbook(context: dg.SensorEvaluationContext) -> dg.SensorRes
         return dg.SensorResult(
             skip_reason="Every month that has ended is published.", asset_events=events, cursor=state
         )
+    # A run whose process is gone says for ever that it has started.
+    liveness.reap(context.instance, home, context.log.warning)
     if _is_running(context.instance):
         return dg.SensorResult(skip_reason="A monthly report is running.", asset_events=events, cursor=state)
     requests = []
@@ -136,10 +138,11 @@ def _is_running(instance: dg.DagsterInstance) -> bool:
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
     """An alert for a failed run, unless the run itself has told already."""
     run = context.dagster_run
+    events = _events(context)
     if run.job_name in WATCHED_JOBS:
         tags = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
         months = list(dict.fromkeys(run.tags[tag][:7] for tag in tags if tag in run.tags))
-        message = alerts.of_failure(run.job_name, months, runs.what_failed(_events(context)), run.run_id)
+        message = alerts.of_failure(run.job_name, months, runs.what_failed(events), run.run_id)
         alerts.tell(find_home(), message, context.log.warning)
 
 

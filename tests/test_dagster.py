@@ -231,7 +231,7 @@ def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(
     run(home, "monthly_report", months=MAY_AND_JUNE)
 
 
-def materialise(made: Home, *keys: dg.AssetKey) -> list[dict[str, Any]]:
+def materialise(made: Home, *keys: dg.AssetKey) -> list[Any]:
     """Build these assets of June alone, as one does on the page, and what was published."""
     config = {"resources": {"rollforward": {"config": {"home": str(made.path)}}}, "loggers": {"console": QUIET}}
     with runs.instance_of(made) as instance:
@@ -240,7 +240,9 @@ def materialise(made: Home, *keys: dg.AssetKey) -> list[dict[str, Any]]:
         )
     assert result.success
     told = [event.materialization.metadata for event in result.get_asset_materialization_events()]
-    return [workbook for metadata in told if "published" in metadata for workbook in metadata["published"].value]
+    return [
+        workbook for metadata in told if "published" in metadata for workbook in cast(Any, metadata["published"].value)
+    ]
 
 
 def test_a_workbook_made_alone_is_made_of_sheets_of_one_moment(tmp_path: Path) -> None:
@@ -258,7 +260,7 @@ def test_a_workbook_made_alone_is_made_of_sheets_of_one_moment(tmp_path: Path) -
     assert materialise(made.home, asset_key("reports.credits_created")) == []
     (published,) = materialise(made.home, WORKBOOK)
     book = openpyxl.load_workbook(published["path"], data_only=True)
-    assert [row[6] for row in book["Credits Created"].values][1:] == [7, 2.5]
+    assert [row[0].value for row in book["Credits Created"]["G2:G3"]] == [7, 2.5]
     assert book["Summary Statistics"]["B5"].value == 9.5
     assert (published["version"], published["totals"]["USD"]["closing_balance"]) == (2, "9.50")
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -146,6 +148,38 @@ def test_a_month_without_workbook_is_asked_for_in_one_run_and_told_by_the_freshn
         assert not again.run_requests
         assert [event.passed for event in again.asset_events] == [True]
         assert not missed(instance, again.cursor).asset_events
+
+
+KILLED = """
+import os, sys
+from pipelines import liveness, settings
+liveness.hold(settings.find_home(sys.argv[1]), sys.argv[2])
+os.kill(os.getpid(), 9)
+"""
+
+
+def sense_failure(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Tell the sensor of a run that has failed."""
+    run = instance.get_run_by_id(run_id)
+    assert run
+    *_, event = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
+    context = dg.build_run_status_sensor_context(
+        "failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=run
+    )
+    sensors.failed_runs(context.for_run_failure())
+
+
+def test_a_month_whose_run_was_killed_is_asked_for_again_and_told(home: Installation) -> None:
+    with runs.instance_of(home.home) as instance:
+        job = defs.resolve_job_def("monthly_report")
+        killed = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        subprocess.run([sys.executable, "-c", KILLED, str(home.home.path), killed.run_id], check=False)
+        assert sensors._is_running(instance)
+        (request,) = missed(instance).run_requests
+        assert request.tags["dagster/asset_partition_range_end"]
+        sense_failure(instance, killed.run_id)
+    (alert,) = told_in(home.home.alerts)
+    assert "its process is gone" in alert
 
 
 def landed(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
@@ -464,11 +498,7 @@ def test_a_run_that_fails_before_its_first_step_is_told_by_the_sensor(home: Inst
     home.home.merchants_file.write_text("not = [toml", encoding="utf-8")
     with runs.instance_of(home.home) as instance:
         result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, raise_on_error=False)
-        event = result.get_run_failure_event() if hasattr(result, "get_run_failure_event") else result.all_events[-1]
-        context = dg.build_run_status_sensor_context(
-            "failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
-        ).for_run_failure()
-        sensors.failed_runs(context)
+        sense_failure(instance, result.run_id)
     (alert,) = told_in(home.home.alerts)
     assert "cannot be read as TOML" in alert
     assert os.linesep not in alert.splitlines()[0]
