@@ -110,7 +110,7 @@ def run(
                 told[said.asset_key.to_user_string()] = {name: value.value for name, value in said.metadata.items()}
     if not result.success:
         why = what_failed(result.all_events)
-        if job == "monthly_report" and not _is_a_mistake(result.all_events):
+        if job == "monthly_report" and not is_a_mistake(result.all_events):
             message = alerts.of_failure(job, [month[:7] for month in dict.fromkeys(months)], why, result.run_id)
             alerts.tell(home, message, speaks.say)
         raise RunFailedError(why, told)
@@ -152,7 +152,8 @@ def what_failed(events: Sequence[dg.DagsterEvent]) -> str:
     return said[-1] if said else "The run failed; open it in the UI: rollforward ui."
 
 
-def _is_a_mistake(events: Sequence[dg.DagsterEvent]) -> bool:
+def is_a_mistake(events: Sequence[dg.DagsterEvent]) -> bool:
+    """Whether a run with these events was asked for what there cannot be, or was stopped by whoever started it."""
     for event in events:
         if event.is_step_failure and (failure := event.step_failure_data.user_failure_data):
             return "mistake" in failure.metadata

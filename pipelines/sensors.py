@@ -136,10 +136,10 @@ def _is_running(instance: dg.DagsterInstance) -> bool:
     " ROLLFORWARD_ALERT_URL where that is set.",
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    """An alert for a failed run, unless the run itself has told already."""
+    """An alert for a failed run, unless it has told already, or whoever started it knows: a mistake, a stop."""
     run = context.dagster_run
     events = _events(context)
-    if run.job_name in WATCHED_JOBS:
+    if run.job_name in WATCHED_JOBS and not runs.is_a_mistake(events):
         tags = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
         months = list(dict.fromkeys(run.tags[tag][:7] for tag in tags if tag in run.tags))
         message = alerts.of_failure(run.job_name, months, runs.what_failed(events), run.run_id)

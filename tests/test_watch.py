@@ -504,3 +504,12 @@ def test_a_run_that_fails_before_its_first_step_is_told_by_the_sensor(home: Inst
     assert os.linesep not in alert.splitlines()[0]
     with pytest.raises(Exception, match="TOML"):
         read_each_merchant(home.home)
+
+
+def test_of_a_time_that_cannot_be_reported_only_whoever_asked_for_it_is_told(home: Installation) -> None:
+    with pytest.raises(runs.RunFailedError, match="is not a time"):
+        report(home, "2026-06", as_of="2026-13-45")
+    with runs.instance_of(home.home) as instance:
+        (run,) = instance.get_runs()
+        sense_failure(instance, run.run_id)
+    assert told_in(home.home.alerts) == []
