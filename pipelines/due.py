@@ -5,13 +5,15 @@ publication. Older history is a backfill that a person starts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import duckdb
 
 from pipelines import database, shards
-from pipelines.journal import Journal
+from pipelines.journal import Journal, JournalError
 from pipelines.periods import ONE_DAY, months_between, parse_month
 from pipelines.settings import MERCHANT_ID, Home, Merchant
 
@@ -42,7 +44,8 @@ def published_months(
 ) -> dict[str, set[date]]:
     """The published months of each merchant: those of the copy for readers, and what the journal says since then.
 
-    Of merchants whose settings are `unreadable`, and with them their shard, only the journal tells.
+    Of merchants whose settings are `unreadable`, and with them their shard, only the journal tells; so it does where
+    the copy is damaged. Where the journal is, the copy does: the merchant's next run says what is wrong.
     """
     ids = [*merchants, *(merchant_id for merchant_id in unreadable if MERCHANT_ID.fullmatch(merchant_id))]
     months: dict[str, set[date]] = {merchant_id: set() for merchant_id in ids}
@@ -50,7 +53,8 @@ def published_months(
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
         if path.is_file():
-            with database.connect(path, read_only=True) as connection:
+            rows: list[Any] = []
+            with suppress(duckdb.Error), database.connect(path, read_only=True) as connection:
                 rows = connection.execute(
                     "select merchant_id, event, if(is_final, period, null) from ledger.published"
                     " union all select merchant_id, event, null from ledger.files"
@@ -61,9 +65,10 @@ def published_months(
                     months[merchant_id] |= {parse_month(period)} if period else set()
     journal = Journal(home)
     for merchant_id in ids:
-        for event in journal.missing(merchant_id, known[merchant_id]):
-            if event.kind == "publication" and event.content["is_final"]:
-                months[merchant_id].add(parse_month(event.content["period"]))
+        with suppress(JournalError, OSError):
+            for event in journal.missing(merchant_id, known[merchant_id]):
+                if event.kind == "publication" and event.content["is_final"]:
+                    months[merchant_id].add(parse_month(event.content["period"]))
     return months
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -38,7 +39,7 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     home, now = find_home(), datetime.now(UTC)
     try:
         new = new_files(home)
-    except (SettingsError, duckdb.Error) as problem:
+    except SettingsError as problem:
         return dg.SkipReason(str(problem))
     if not new:
         return dg.SensorResult(skip_reason="No file in landing/ is new.", cursor="")
@@ -52,6 +53,7 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
 def new_files(home: Home) -> list[str]:
     """Files in landing/ that have come to rest and that the ledger, as its copy for readers has it, does not know.
 
+    Of a copy or a folder that cannot be read all is new: the ingest says what is wrong, of those whose it is.
     Raises SettingsError.
     """
     merchants, _ = read_each_merchant(home)
@@ -59,14 +61,17 @@ def new_files(home: Home) -> list[str]:
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
         if path.is_file():
-            with database.connect(path, read_only=True) as connection:
+            with suppress(duckdb.Error), database.connect(path, read_only=True) as connection:
                 known |= set(connection.execute("select path, size_bytes, modified_ns from ledger.landing").fetchall())
     new = []
     for merchant_id in merchants:
-        for landed in ingest.landed_files(home, merchant_id, []):
-            told = (landed.name, landed.size_bytes, landed.changed_ns)
-            if told not in known and landed.rested_s() >= ingest.SETTLED_S:
-                new.append(" ".join(map(str, told)))
+        try:
+            for landed in ingest.landed_files(home, merchant_id, []):
+                told = (landed.name, landed.size_bytes, landed.changed_ns)
+                if told not in known and landed.rested_s() >= ingest.SETTLED_S:
+                    new.append(" ".join(map(str, told)))
+        except OSError as problem:
+            new.append(str(problem))
     return new
 
 
@@ -85,7 +90,7 @@ def months_without_workbook(context: dg.SensorEvaluationContext) -> dg.SensorRes
     try:
         merchants, wrong = read_each_merchant(home)
         missing = due.due(due.published_months(home, merchants, wrong), now)
-    except (SettingsError, duckdb.Error) as problem:
+    except SettingsError as problem:
         return dg.SkipReason(str(problem))
     state = json.dumps({f"{month:%Y-%m}": names for month, names in missing.items()})
     events = [] if state == context.cursor else [_freshness(missing)]

@@ -23,6 +23,7 @@ from pipelines.definitions import defs
 from pipelines.resources import Voice
 from pipelines.schedules import monthly_credit_reports
 from pipelines.settings import read_each_merchant
+from pipelines.shards import read_copy_path
 from tests.homes import Installation, entries_csv, make_home
 
 TWO = """
@@ -184,6 +185,50 @@ def test_a_month_whose_run_was_killed_is_asked_for_again_and_told(home: Installa
 
 def landed(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
     return sensors.files_have_landed.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+
+
+def test_a_damaged_copy_or_journal_of_some_is_in_the_way_of_nobodys_month_or_files(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.configure(TWO + 'shard = "islands"\n')
+    latest = f"{due.month_just_ended(datetime.now(UTC)):%Y-%m}"
+    report(home, latest)
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    with runs.instance_of(home.home) as instance:
+        assert not missed(instance).run_requests
+        assert not landed(instance).run_requests
+        copy = read_copy_path(home.home, "main")
+        copy.chmod(0o644)
+        copy.write_bytes(b"rot" * 10_000)
+        # The journal says the same, and an ingest makes the copy again.
+        assert not missed(instance).run_requests
+        assert landed(instance).run_requests
+        runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+        assert not landed(instance).run_requests
+        # Of acme nobody knows what comes after. What can be known of both is still looked at.
+        (home.home.journal / "acme" / "000000000099.json").write_text("{")
+        assert [event.passed for event in missed(instance).asset_events] == [True]
+
+
+def test_a_folder_that_cannot_be_read_is_asked_for_so_that_a_run_says_so_and_others_files_are_taken(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = ingest.landed_files
+
+    def of(where: Any, merchant_id: str, warnings: list[str]) -> Iterator[ingest.Landed]:
+        if merchant_id == "acme":
+            raise PermissionError(13, "Permission denied", f"{where.landing}/acme/entries")
+        return folders(where, merchant_id, warnings)
+
+    monkeypatch.setattr(ingest, "landed_files", of)
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    with runs.instance_of(home.home) as instance:
+        tick = landed(instance)
+        assert [request.tags["files"] for request in tick.run_requests] == ["2"]
+        assert not landed(instance, tick.cursor).run_requests
+    with pytest.raises(runs.RunFailedError, match=r"acme.*Permission denied"):
+        runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+    assert any(said.startswith("bolt/entries/2026.csv: 2 read, 2 accepted") for said in home.said)
 
 
 def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_none(
