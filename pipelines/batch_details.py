@@ -4,6 +4,8 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines import batches
+from pipelines.listings import ListingError
+from pipelines.resources import for_people
 from pipelines.settings import find_home
 from pipelines.tables import asset_key, markdown, markdown_table, shown_rows
 
@@ -18,18 +20,23 @@ class Batch(dg.Config):
 @dg.op(description="View Details: the batch and all its recipients, as of now, shown with this step's observation.")
 def view_batch(context: dg.OpExecutionContext, config: Batch) -> None:
     """Read them from the copies for readers, so that a run in progress is not waited for."""
-    batch, recipients = batches.details(find_home(config.home or None), (), config.batch_id)
+    with for_people():
+        try:
+            batch, recipients = batches.details(find_home(config.home or None), (), config.batch_id)
+        except ListingError as problem:
+            raise dg.Failure(str(problem), allow_retries=False) from None
     if batch.is_empty():
         raise dg.Failure(f'There is no batch "{config.batch_id}". Credits Batches lists them.', allow_retries=False)
+    header = ("what", *["is"] * batch.height)
     context.log_event(
         dg.AssetObservation(
             asset_key=asset_key("audits.batch_recipients"),
             metadata={
                 "batch": dg.MetadataValue.md(
-                    markdown_table(("what", "is"), [*zip(batch.columns, *shown_rows(batch), strict=True)])
+                    markdown_table(header, [*zip(batch.columns, *shown_rows(batch), strict=True)])
                 ),
                 "recipients": markdown(recipients),
-                "recipient_count": int(batch["recipient_count"][0]),
+                "recipient_count": int(batch["recipient_count"].sum()),
             },
         )
     )

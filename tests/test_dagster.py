@@ -20,7 +20,7 @@ from pipelines.sample import write_sample
 from pipelines.settings import Home, find_home
 from pipelines.shards import ledger_path, read_copy_path
 from pipelines.tables import asset_key
-from tests.homes import entries_csv, make_home
+from tests.homes import ACME, entries_csv, make_home
 
 MAY_AND_JUNE = ("2026-05-01", "2026-06-01")
 CHECKS = dg.AssetKey(["reports", "checks"])
@@ -206,6 +206,32 @@ def test_a_batch_can_be_looked_at_without_its_workbook(home: Home, told: dict[st
     (seen,) = result.asset_observations_for_node("view_batch")
     assert seen.metadata["recipient_count"].value == 1
     assert "| ga-m-000001 |" in str(seen.metadata["recipients"].value)
+
+
+def look_at(made: Home, batch_id: str) -> dg.ExecuteInProcessResult:
+    config = {"ops": {"view_batch": {"config": {"batch_id": batch_id, "home": str(made.path)}}}}
+    with runs.instance_of(made) as opened:
+        return defs.resolve_job_def("batch_details").execute_in_process(
+            instance=opened, run_config=config | {"loggers": {"console": QUIET}}, raise_on_error=False
+        )
+
+
+def test_a_batch_of_an_id_that_two_merchants_have_is_shown_of_both(tmp_path: Path) -> None:
+    made = make_home(tmp_path, ACME + ACME.replace("acme", "bolt"))
+    assert runs.what_failed(look_at(made.home, "may").all_events).startswith("There is no ledger in")
+    for merchant, members in (("acme", ["ada", "bob"]), ("bolt", ["cyd"])):
+        lines = [f"{merchant}-{member},created,2026-05-01,{member},5,may" for member in members]
+        header = "entry_id,entry_type,occurred_at,member_id,amount,batch_id"
+        made.land(f"{merchant}/entries/may.csv", "\n".join([header, *lines]))
+    run(made.home, "ingest")
+    (seen,) = look_at(made.home, "may").asset_observations_for_node("view_batch")
+    assert seen.metadata["recipient_count"].value == 3
+    header, _, merchants, *_ = str(seen.metadata["batch"].value).splitlines()
+    assert (header, merchants) == ("| what | is | is |", "| merchant_id | acme | bolt |")
+    made.configure("not = [toml")
+    said = runs.what_failed(look_at(made.home, "may").all_events)
+    assert "cannot be read as TOML" in said
+    assert "defect" not in said
 
 
 def test_totals_that_do_not_tie_stop_the_workbook_and_keep_the_former_rows(
