@@ -66,7 +66,10 @@ def credits_workbook(
     session.stop_if_nobody_is_left()
     going_on = sum(len(shard.merchants) for shard in session.shards)
     held_back = [*([session.held_back.told(going_on)] if session.held_back else []), *session.blocked]
-    message = alerts.of_publications(session.publications, session.run_id, held_back="\n\n".join(held_back))
+    months = [key[: len("2026-06")] for key in context.partition_keys]
+    message = alerts.of_publications(
+        session.publications, session.run_id, months=months, held_back="\n\n".join(held_back)
+    )
     if message:
         alerts.tell(session.home, message, session.say)
     for month in context.partition_keys:

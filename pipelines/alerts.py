@@ -85,12 +85,14 @@ def post(url: str, message: Message, patience_s: float) -> str | None:
     return trouble[0] if trouble else f"no answer within {patience_s:.0f} s"
 
 
-def of_publications(publications: Sequence[Publication], run_id: str, *, held_back: str = "") -> Message | None:
-    """What is to be told of a run's published months; nothing where nothing is new in them."""
+def of_publications(
+    publications: Sequence[Publication], run_id: str, *, months: Sequence[str], held_back: str = ""
+) -> Message | None:
+    """What is to be told of a run of these months; nothing where nothing is new in what they published."""
     final = [publication for publication in publications if publication.period.is_final]
     if not held_back and all(publication.outcome == "unchanged" for publication in final):
         return None
-    months = _named(sorted({publication.period.name for publication in publications}))
+    named = _named(months)
     incomplete = [publication for publication in final if publication.incomplete]
     parts = [
         *([held_back] if held_back else []),
@@ -102,11 +104,11 @@ def of_publications(publications: Sequence[Publication], run_id: str, *, held_ba
         *(_told(publication) for publication in publications),
     ]
     if held_back:
-        subject = f"Credit reports of {months}: a workbook is held back"
+        subject = f"Credit reports of {named}: a workbook is held back"
     elif incomplete:
-        subject = f"Credit reports of {months} are incomplete"
+        subject = f"Credit reports of {named} are incomplete"
     else:
-        subject = f"Credit reports of {months} are published"
+        subject = f"Credit reports of {named} are published"
     kind: Literal["alert", "notice"] = "alert" if held_back or incomplete else "notice"
     return Message(kind, subject, "\n\n".join(parts), run_id)
 

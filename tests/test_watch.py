@@ -354,6 +354,19 @@ def test_where_everybody_is_held_back_the_alert_says_so_and_nothing_is_published
 # What they tell
 
 
+def test_an_alert_of_a_workbook_that_is_held_back_names_the_month_also_where_nothing_else_was_published(
+    home: Installation,
+) -> None:
+    home.configure(TWO.split("[merchants.bolt]", maxsplit=1)[0] + "block_on_errors = true\n")
+    home.land("acme/entries/2026.csv", entries_csv("""
+        entry_id  entry_type  occurred_at        amount
+        spent     redeemed    2026-06-10T12:00Z    7.00
+    """))  # fmt: skip
+    assert report(home, "2026-06") == []
+    (alert,) = told_in(home.home.alerts)
+    assert alert.startswith("# Credit reports of 2026-06: a workbook is held back")
+
+
 def test_when_all_goes_well_there_is_one_notice_with_totals_and_links_and_none_for_nothing_new(
     home: Installation,
 ) -> None:
