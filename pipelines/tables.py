@@ -283,7 +283,9 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")[:200]
+    # A line may end in many ways, and an image would be fetched from wherever the data says.
+    text = " ".join(str(value).splitlines())
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("[", "\\[").replace("<", "&lt;")[:200]
 
 
 def _by_month(session: Session, name: str) -> dict[str, dict[str, Any]]:

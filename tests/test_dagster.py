@@ -79,6 +79,12 @@ def test_a_preview_shows_amounts_with_the_decimals_of_their_unit() -> None:
     assert tables.markdown(known.select("amount")).value.splitlines()[2:] == ["| 1,234.50 |", "| 610.00 |", "| 0.125 |"]
 
 
+def test_what_is_in_a_cell_of_a_preview_stays_there_as_text() -> None:
+    said = "one\r| two |\u2028three\\\n![](http://elsewhere.example/seen.png) <b>"
+    _, _, row = tables.markdown_table(("reason",), [(said,)]).split("\n")
+    assert row == r"| one \| two \| three\\ !\[](http://elsewhere.example/seen.png) &lt;b> |"
+
+
 def test_balances_and_history_are_assets_that_say_what_they_come_to_and_as_of_when(
     home: Home, told: dict[str, Any]
 ) -> None:
