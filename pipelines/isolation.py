@@ -52,6 +52,13 @@ class HeldBack:
     def __contains__(self, merchant_id: object) -> bool:
         return merchant_id in self.problems
 
+    def is_defect(self, merchant_id: str) -> bool:
+        """Whether it is the software's fault: not settings, a period or the machine, which are put right elsewhere."""
+        problem = self.problems[merchant_id]
+        return isinstance(problem, BrokenPromiseError) or (
+            not isinstance(problem, FOR_PEOPLE) and faults.told(problem) is None
+        )
+
     def why(self, merchant_id: str) -> str:
         """In words for people."""
         problem = self.problems[merchant_id]

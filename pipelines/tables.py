@@ -78,9 +78,11 @@ def table(
         with for_people():
             session.months(context.partition_keys)
             built = build_report(session, name)
-        told = {m: session.held_back.why(m) for m in session.held_back.problems if m not in before}
-        broken = {m: why for m, why in told.items() if not isinstance(session.held_back.problems[m], reports.TieError)}
-        untied = {m: why for m, why in told.items() if m not in broken}
+        new = {m: problem for m, problem in session.held_back.problems.items() if m not in before}
+        untied = {m: session.held_back.why(m) for m, problem in new.items() if isinstance(problem, reports.TieError)}
+        broken = {m: session.held_back.why(m) for m in new if m not in untied and session.held_back.is_defect(m)}
+        if not untied and not broken:
+            session.stop_if_nobody_is_left()
         for promised, problems, advice in ((SCHEMA_CHECK, broken, DEFECT), (TIES_CHECK, untied, DOES_NOT_TIE)):
             if promised == SCHEMA_CHECK or ties:
                 yield dg.AssetCheckResult(

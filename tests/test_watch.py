@@ -343,6 +343,16 @@ def test_one_merchants_trouble_never_holds_back_anothers_workbook(home: Installa
     assert told_in(home.home.notices) == []
 
 
+def test_a_month_that_has_not_begun_at_one_merchant_is_no_defect_of_a_table(home: Installation) -> None:
+    with pytest.raises(runs.RunFailedError, match="Held back: acme"):
+        # June has begun in Auckland, and not in New York.
+        report(home, "2026-06", as_of="2026-05-31T20:00Z")
+    with runs.instance_of(home.home) as instance:
+        keys = [key for node in defs.resolve_asset_graph().asset_nodes for key in node.check_keys]
+        held = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert {record.status.value for key, record in held.items() if key.name == "schema"} == {"SUCCEEDED"}
+
+
 def test_where_everybody_is_held_back_the_alert_says_so_and_nothing_is_published(home: Installation) -> None:
     home.home.reports.write_text("not a folder", encoding="utf-8")
     with pytest.raises(runs.RunFailedError):
