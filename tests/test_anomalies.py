@@ -11,11 +11,11 @@ import pytest
 from pipelines import anomalies, models
 from pipelines.anomalies import Rule
 from pipelines.models import ModelError
-from pipelines.settings import Anomalies, BalanceType
-from tests.audited import audit, audited_ledger, flags, store, table
-from tests.ledgers import Ledger, Rows, merchant, open_ledger
-from tests.reported import Report, build, dates, month
-from tests.tables import assert_rows
+from pipelines.settings import Anomalies, Merchant
+from tests.audited import audit, audited_ledger, flags, insert, store, table
+from tests.ledgers import Ledger, Rows, instant, merchant, open_ledger
+from tests.reported import Report, build, dates, insert_member, month
+from tests.tables import assert_rows, rows
 
 ANN, BOB = "Ann Lee", "Bob Ray"
 CREATED: dict[str, Any] = {"entry_type": "created", "reason": "Goodwill"}
@@ -132,20 +132,21 @@ def test_every_kind_of_finding_has_a_rule() -> None:
 
 
 def test_an_entry_that_was_told_otherwise_is_flagged_in_the_period_in_which_that_came() -> None:
-    ledger = audited_ledger([credit("one", "2026-05-03T12:00")])
-    for row, reason, at in (
-        (2, "entry_changed", "2026-06-05"),
-        (3, "missing", "2026-06-05"),
-        (4, "entry_changed", "2026-07-01"),
+    ledger = audited_ledger([credit("one", "2026-05-03T12:00"), credit("two", "2026-05-03T12:00", "5.00")])
+    for row, entry_id, reason, at in (
+        (2, "one", "entry_changed", "2026-06-05"),
+        (3, "one", "missing", "2026-06-05"),
+        (4, "one", "entry_changed", "2026-07-01"),
+        (5, "two", "entry_changed", "2026-06-30"),
     ):
         ledger.connection.execute(
             "insert into ledger.rejected_rows by name select 'acme' as merchant_id, 1 as event, 'entries' as dataset,"
-            " 'a.csv' as source_file, $1 as source_row, $2 as reason, '' as explanation, 'one' as row_id, '' as sha256,"
-            " $3::timestamptz as rejected_at",
-            [row, reason, at],
+            " 'a.csv' as source_file, $1 as source_row, $2 as reason, '' as explanation, $3 as row_id, '' as sha256,"
+            " $4::timestamptz as rejected_at",
+            [row, reason, entry_id, at],
         )
     (june,) = build(ledger, month(ledger, "2026-06"))
-    assert_rows(flags(june, "entry_changed"), "entry_ids  amount_at_risk\none        10.00")
+    assert_rows(flags(june, "entry_changed"), "entry_ids  amount_at_risk\none        10.00\ntwo         5.00")
 
 
 def test_a_stated_balance_that_the_ledger_does_not_have() -> None:
@@ -179,7 +180,11 @@ def test_a_stated_balance_that_the_ledger_does_not_have() -> None:
 
 def test_an_entry_that_came_after_its_month_was_published_is_late_and_an_interim_workbook_is_no_publication() -> None:
     ledger = audited_ledger(
-        [credit("on-time", recorded_at="2026-07-01T09:00"), credit("late", recorded_at="2026-07-03")]
+        [
+            credit("on-time", recorded_at="2026-07-02"),
+            credit("late", recorded_at="2026-07-03"),
+            credit("july", "2026-07-01", recorded_at="2026-07-03"),
+        ]
     )
 
     def published(at: str, *, is_final: bool) -> None:
@@ -195,8 +200,9 @@ def test_an_entry_that_came_after_its_month_was_published_is_late_and_an_interim
     assert not list(flags(june, "late_entry"))
     published("2026-07-02", is_final=True)
     published("2026-07-04", is_final=True)
-    (june,) = build(ledger, month(ledger, "2026-06"))
+    june, july = build(ledger, month(ledger, "2026-06"), month(ledger, "2026-07"))
     assert_rows(flags(june, "late_entry"), "entry_ids  credit_id\nlate       late")
+    assert not list(flags(july, "late_entry"))
 
 
 def test_an_entry_without_a_balance_type_is_in_the_unit_of_the_credit_or_redemption_that_it_names() -> None:
@@ -248,6 +254,7 @@ def test_a_credit_to_oneself_case_and_spaces_aside() -> None:
             credit("other", **by(ANN)),
             credit("alike", member_id="bob", creator_name="ada@acme.example.org", creator_email="x@acme.example"),
             credit("taken", entry_type="deducted", creator_email="ada@acme.example", amount="1.00"),
+            credit("friend", member_id="bob", creator_name="Ada", creator_email="ada@acme.example"),
         ],
         members="member_id  email\nada        Ada@Acme.example\nbob        bob@acme.example",
     )
@@ -293,13 +300,18 @@ def recipients(batch_id: str, *members: str, at: str = "2026-06-10T12:00", **mor
 def test_a_batch_is_held_against_what_it_declares() -> None:
     june = audit(
         [*recipients("right", "a", "b"), *recipients("count", "a", "b"), *recipients("total", "a", "b"),
-         *recipients("silent", "a"), *recipients("twice", "a", "a")],
+         *recipients("silent", "a"), *recipients("twice", "a", "a"),
+         *recipients("april", "d", at="2026-04-10T12:00"),
+         credit("order", "2026-06-12T12:00", entry_type="redeemed", member_id="d", credit_id="april-0"),
+         credit("in", "2026-06-12T12:00", entry_type="transferred_in", member_id="c", batch_id="right"),
+         credit("out", "2026-06-12T12:00", entry_type="transferred_out", member_id="c", transfer_id="x")],
         batches="""
         batch_id  issued_at         declared_recipients  declared_total
         right     2026-06-10T12:00  2                    20.00
         count     2026-06-10T12:00  3                    20.00
         total     2026-06-10T12:00  2                    20.01
         twice     2026-06-10T12:00  1                    20.00
+        april     2026-04-10T12:00  2                    20.00
         nobody    2026-06-11T12:00  4                    40.00
         may       2026-05-11T12:00  4                    40.00
     """,
@@ -314,8 +326,13 @@ def test_a_batch_is_held_against_what_it_declares() -> None:
 
 def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     credits = [*recipients("list", "a", "a", "b"), *recipients("students", "a", "a"), *recipients("lessons", "a", "a")]
+    moved = [
+        credit(f"list-{kind}", "2026-06-12T12:00", entry_type=f"transferred_{kind}", member_id="b", transfer_id="x",
+               batch_id="list" if kind == "in" else None)
+        for kind in ("out", "in")
+    ]  # fmt: skip
     june = audit(
-        credits,
+        [*credits, *moved],
         batches="batch_id  issued_as\nstudents  student\nlessons   enrollment\nlist      csv",
     )
     assert_rows(
@@ -332,20 +349,24 @@ def test_a_batch_that_was_raised_afterwards_neither_repeats_its_recipients_nor_m
                 credit(f"more-{who}", "2026-06-12T12:00", "5.00", member_id=who, batch_id="b", operation_id="raise")
                 for who in ("a", "b")
             ),
+            *recipients("list", "c", "c", at="2026-06-11T12:00", operation_id="issue"),
         ],
         batches="""
         batch_id  issued_at         issued_as  declared_recipients  declared_total
         b         2026-06-10T12:00  family     2                    20.00
+        list      2026-06-11T12:00  csv        1                    10.00
     """,
     )
-    ledger.connection.execute(
-        "insert into ledger.operations by name select 'acme' as merchant_id, 'raise' as operation_id,"
-        " 'adjust-batch' as kind, 'processed' as status, 'b' as batch_id, '2026-06-12'::timestamptz as finished_at"
-    )
+    for operation_id, kind, batch_id in (("raise", "adjust-batch", "b"), ("issue", "credits-csv", "list")):
+        ledger.connection.execute(
+            "insert into ledger.operations by name select 'acme' as merchant_id, $1 as operation_id, $2 as kind,"
+            " 'processed' as status, $3 as batch_id, '2026-06-12'::timestamptz as finished_at",
+            [operation_id, kind, batch_id],
+        )
     (june,) = build(ledger, month(ledger, "2026-06"))
-    assert_rows(table(june, "credits_batches"), "status    total_amount\nAdjusted  30.00")
-    assert not list(flags(june, "batch_repeats_recipient"))
-    assert not list(flags(june, "batch_total_mismatch"))
+    assert_rows(table(june, "credits_batches"), "status    total_amount\nAdjusted  30.00\nActive    20.00")
+    assert_rows(flags(june, "batch_repeats_recipient"), "batch_id  member_id\nlist      c")
+    assert_rows(flags(june, "batch_total_mismatch"), "batch_id  observed  threshold\nlist      20.00     10.00")
 
 
 def test_a_total_that_is_declared_of_a_batch_of_several_units_is_held_against_none_of_them() -> None:
@@ -514,14 +535,24 @@ def test_credits_that_exceed_the_limit_only_together() -> None:
             credit("d2", "2026-06-02T12:00", "60.00", member_id="dan", **by(ANN)),
             credit("e1", "2026-06-01T12:00", "120.00", member_id="eve", **by(ANN)),
             *recipients("students", "fay", "fay", amount="60.00", **by(ANN)),
+            credit("g1", "2026-06-01T12:00", "100.00", member_id="gus", **by(ANN)),
+            credit("g2", "2026-06-02T12:00", "0.01", member_id="gus", **by(ANN)),
+            credit("g3", "2026-06-02T12:00", "60.00", member_id="gus", **by(BOB)),
+            credit("g4", "2026-06-20T12:00", "60.00", member_id="gus", **by(ANN)),
+            *(credit(f"h{day}", f"2026-06-0{day}T12:00", "60.00", member_id="hal") for day in (1, 2)),
+            *(credit(f"i{day}", amount="60", member_id="ida", balance_type="winston", **by(ANN)) for day in (1, 2)),
         ],
         LIMIT,
         batches="batch_id  issued_as\nstudents  student",
     )
-    # Eight days apart, by two people, at the limit, one above it, and per student are none.
+    # Eight days apart, by two people, at the limit, one above it, per student, by nobody, and in tokens are none.
     assert_rows(
-        flags(june, "split_under_limit"),
-        "member_id  entry_ids  amount_at_risk  credit_id\nada        a1; a2     120.00          a2",
+        sorted(flags(june, "split_under_limit"), key=lambda row: str(row["member_id"])),
+        """
+        member_id  entry_ids  amount_at_risk  credit_id
+        ada        a1; a2     120.00          a2
+        gus        g1; g2     100.01          g2
+    """,
     )
 
 
@@ -581,9 +612,16 @@ def test_one_member_gets_far_more_of_a_person_than_the_others() -> None:
             *many("dan", ["10.00"] * 4, member_id="x", **by("Dan")),  # four credits
             *many("eve", ["10.00"] * 5, member_id="x", **by("Eve")),
             *many("eve2", ["10.00"] * 5, member_id="y", **by("Eve")),  # as much as the other
+            *many("fay", ["10.00"] * 5, member_id="x"),  # nobody's
+            # Another month's, and tokens, are beside the point.
+            *(credit(f"cy-{at}", at, member_id="Cys-friend", **by("Cy")) for at in ("2026-05-31", "2026-07-01")),
+            credit("cy-token", amount="1", member_id="Cys-friend", balance_type="winston", **by("Cy")),
+            credit("cy-tokens", amount="500", member_id="z", balance_type="winston", **by("Cy")),
         ]
     )
-    assert {row["member_id"] for row in flags(june, "repeat_pairing")} == {"Anns-friend", "Cys-friend"}
+    evidence = {row["member_id"]: row["entry_ids"] for row in flags(june, "repeat_pairing")}
+    assert set(evidence) == {"Anns-friend", "Cys-friend"}
+    assert evidence["Cys-friend"] == "; ".join(f"Cy-{place}" for place in range(5))
 
 
 def test_exactly_three_times_the_median_is_three_times_the_median() -> None:
@@ -759,6 +797,7 @@ def test_a_reason_that_several_batches_share() -> None:
             *recipients("e1", "a", at="2026-06-19T13:00", reason_details="Egg shortage", **route),
             *recipients("e2", "a", at="2026-06-20T13:00", reason_details="Egg shortage", **route),
             *recipients("e3", "a", at="2026-05-20T13:00", reason_details="Egg shortage", **route),
+            credit("used", entry_type="redeemed", at="2026-06-21T12:00", member_id="a", credit_id="e3-0"),
             credit("alone", credit_type="Service Recovery"),
         ]
     )
@@ -794,24 +833,6 @@ def test_service_recovery_over_its_budget() -> None:
 # ---- All of them
 
 
-def test_flags_of_several_periods_and_merchants_at_once_are_those_of_each_alone() -> None:
-    acme, beta = store(), store(merchant_id="beta", balance_types={"gift": BalanceType(unit="USD")})
-    entries = [
-        {**entry, "merchant_id": merchant_id, "entry_id": entry["entry_id"]}
-        for merchant_id in ("acme", "beta")
-        for entry in (credit("may", "2026-05-03T12:00", reason=None), credit("june", reason=None), credit("june2"))
-    ]
-
-    def found(ledger: Ledger, *told: tuple[str, str]) -> list[list[dict[str, Any]]]:
-        reports = build(ledger, *(month(ledger, name, merchant_id=merchant) for merchant, name in told))
-        return [flags(report).all for report in reports]
-
-    every = [(merchant, name) for merchant in ("acme", "beta") for name in ("2026-05", "2026-06")]
-    together = found(audited_ledger(entries, acme, beta), *every)
-    assert together == [found(audited_ledger(entries, acme, beta), one)[0] for one in every]
-    assert all(together)
-
-
 def test_flags_asked_for_by_month_are_those_of_its_final_report_else_those_of_an_interim_one() -> None:
     june = {"early": "2026-06-02T12:00", "late": "2026-06-20T12:00"}
     ledger = audited_ledger([credit(name, at=at, reason=None) for name, at in june.items()])
@@ -839,3 +860,145 @@ def test_errors_come_first_and_each_flag_has_a_place() -> None:
 
 def test_the_document_is_where_readers_look() -> None:
     assert Path(anomalies.DOCUMENT).name == "anomalies.md"
+
+
+# ---- Every rule at once
+
+
+def everything(at: str, merchant_id: str = "acme") -> list[dict[str, Any]]:
+    """Entries of which each rule finds something at exactly that instant; what leads to it was before."""
+    told: list[dict[str, Any]] = []
+
+    def tell(entry_id: str, entry_type: str, amount: str, when: str = at, **more: Any) -> None:
+        told.append({"entry_id": entry_id, "entry_type": entry_type, "amount": amount, "occurred_at": when,
+                     "merchant_id": merchant_id, "member_id": "ada", **more})  # fmt: skip
+
+    def had(entry_id: str, amount: str, when: str = "2026-04-02T12:00", **more: Any) -> None:
+        tell(entry_id, "created", amount, when, reason=f"For {entry_id}", **more)
+
+    # Findings of the replay.
+    for name in ("short", "used", "spent", "gone", "taken", "half", "old"):
+        had(name, "10.00", member_id=name)
+    had("tokens", "5", member_id="tokens", balance_type="winston")
+    tell("uncovered", "redeemed", "1.00", member_id="poor")
+    tell("unknown-refund", "refunded", "1.00", redemption_id="nothing")
+    tell("spent-order", "redeemed", "4.00", "2026-04-03T12:00", member_id="spent")
+    tell("too-much-back", "refunded", "5.00", member_id="spent", redemption_id="spent-order")
+    tell("nobodys", "reversed", "1.00", credit_id="nobody")
+    tell("anothers", "deducted", "1.00", credit_id="short")
+    tell("fraction", "deducted", "0.50", member_id="tokens", credit_id="tokens", balance_type=None)
+    tell("expires-too-much", "expired", "11.00", member_id="gone", credit_id="gone")
+    tell("takes-too-much", "reversed", "11.00", member_id="short", credit_id="short")
+    tell("taken-order", "redeemed", "4.00", "2026-04-03T12:00", member_id="taken")
+    tell("taken-away", "deducted", "1.00", "2026-04-04T12:00", member_id="taken", credit_id="taken")
+    tell("given-back", "refunded", "4.00", member_id="taken", redemption_id="taken-order")
+    tell("out", "transferred_out", "1.00", member_id="half", transfer_id="lone")
+    tell("out2", "transferred_out", "2.00", member_id="half", transfer_id="pair")
+    tell("in2", "transferred_in", "1.00", member_id="half", transfer_id="pair")
+    # Reversals.
+    tell("used-order", "redeemed", "4.00", "2026-04-03T12:00", member_id="used")
+    tell("used-back", "reversed", "6.00", member_id="used", credit_id="used")
+    had("window", "10.00", "2026-03-01T12:00", member_id="old")
+    tell("window-back", "reversed", "10.00", member_id="old", credit_id="window")
+    # Credits.
+    service = {"credit_type": "Service Recovery", "creator_name": "Ada", "creator_email": "ada@acme.example"}
+    tell("self", "created", "100.01", **service)
+    tell("stranger", "created", "3.00", member_id="stranger", reason="Welcome")
+    day_before = (datetime.fromisoformat(at) - timedelta(days=1)).isoformat()
+    tell("same", "created", "7.00", day_before, member_id="bob", reason="Late")
+    tell("same-again", "created", "7.00", member_id="bob", reason="Late")
+    for number in range(2):
+        tell(f"just-{number}", "created", "99.00", member_id="bob", reason=f"Case {number}", **by(BOB))
+    for number in range(5):
+        had(f"usual-{number}", f"{number % 3 + 1}.00", f"2026-04-{number + 1:02}T12:00", **by(f"P{number} X"))
+        told[-1]["reason"] = "Usual"
+    tell("unusual", "created", "50.00", member_id="bob", reason="Usual")
+    # Batches.
+    for batch_id in ("b1", "b2", "b3"):
+        told.extend(
+            {**row, "merchant_id": merchant_id, "reason": "Route", "reason_details": f"Route {batch_id[1]}"}
+            for row in recipients(batch_id, "ada", "ada", at=at)
+        )
+    return told
+
+
+EVERY_BATCH = """
+    batch_id  issued_at         issued_as  declared_recipients  declared_total
+    b1        {at}  csv        2                    20.01
+    nobody    {at}  csv        1                    10.00
+"""
+
+
+def ledger_of_everything(*told: tuple[Merchant, str]) -> Ledger:
+    """A ledger of these merchants in which each rule finds something at exactly the merchant's instant."""
+    ledger = audited_ledger([entry for one, at in told for entry in everything(at, one.id)], *(one for one, _ in told))
+    for one, at in told:
+        insert(ledger, "balances", [{"merchant_id": one.id, "member_id": "bob", "as_of": at[:10], "balance": "9.99"}])
+        for member_id in sorted({row["member_id"] for row in everything(at)} - {"stranger"}):
+            insert_member(ledger, merchant_id=one.id, member_id=member_id, email=f"{member_id}@acme.example")
+        insert(ledger, "batches", [{**row, "merchant_id": one.id} for row in rows(EVERY_BATCH.format(at=at))])
+        ledger.connection.execute(
+            "insert into ledger.rejected_rows by name select $1 as merchant_id, 1 as event, 'entries' as dataset,"
+            " 'a.csv' as source_file, 2 as source_row, 'entry_changed' as reason, '' as explanation,"
+            " 'self' as row_id, '' as sha256, $2::timestamptz as rejected_at",
+            [one.id, instant(at)],
+        )
+        ledger.connection.execute(
+            "insert into ledger.published by name select $1 as merchant_id, 1 as event, $2 as period,"
+            " '2026-06-01'::timestamptz as starts_at, '2026-07-01'::timestamptz as ends_at, true as is_final,"
+            " '2026-07-02'::timestamptz as recorded_at",
+            [one.id, at[:7]],
+        )
+    ledger.connection.execute("update ledger.members set is_employee = member_id = 'ada'")
+    return ledger
+
+
+# Mondays are days off, since a day's first instant is no hour.
+WATCHED: dict[str, Any] = {
+    "approval_limit": Decimal(100), "recovery_budget": Decimal(100), "complete_through": "entries",
+    "business_days": ("tue", "wed", "thu"), "minimum_observations": 5,
+    "just_under_credits": 2, "just_under_percent": Decimal(10), "pairing_credits": 2,
+}  # fmt: skip
+
+
+def test_what_happens_at_a_months_first_instant_is_flagged_in_that_month_alone() -> None:
+    ledger = ledger_of_everything((store(**WATCHED), "2026-06-01T00:00"))
+    may, june, july = (
+        {str(row["rule"]) for row in flags(built)}
+        for built in build(
+            ledger, month(ledger, "2026-05", as_of="2026-06-30"), month(ledger, "2026-06"), month(ledger, "2026-07")
+        )
+    )
+    # What an account held as a day began was to be there the day before; and nothing has come of June's end.
+    assert may == {"balance_mismatch"}
+    assert june == {rule.name for rule in anomalies.rules()} - {"balance_mismatch"}
+    assert july == {"source_incomplete"}
+
+
+def test_a_merchants_month_is_the_same_beside_another_that_has_the_same_ids() -> None:
+    acme = store(**WATCHED), "2026-06-01T00:00"
+    beta = store(merchant_id="beta", **WATCHED), "2026-06-12T12:00"
+
+    def built(ledger: Ledger, *merchants: str) -> list[Report]:
+        return build(ledger, *(month(ledger, "2026-06", merchant_id=one) for one in merchants))
+
+    def tables(report: Report) -> dict[str, Any]:
+        return {name: rows.to_dicts() for name, rows in report.contents.tables.items()}
+
+    both = ledger_of_everything(acme, beta)
+    insert_member(both, merchant_id="beta", member_id="stranger")
+    beside, of_beta = built(both, "acme", "beta")
+    (alone,) = built(ledger_of_everything(acme), "acme")
+    assert tables(beside) == tables(alone)
+    assert {flag["rule"] for flag in flags(of_beta)} == {rule.name for rule in anomalies.rules()} - {"unknown_member"}
+
+
+def test_credits_that_were_there_before_are_no_persons_doing_of_the_month() -> None:
+    told = everything("2026-06-01T00:00")
+    june = audit(
+        [{**entry, "entry_type": "opening"} for entry in told if entry["entry_type"] == "created"], store(**WATCHED),
+        members="\n".join(["member_id  email", *(f"{who}        {who}@acme.example" for who in ("ada", "bob"))]),
+    )  # fmt: skip
+    assert {flag["rule"] for flag in flags(june)} == {
+        "batch_repeats_recipient", "duplicate_batch", "source_incomplete", "systemic_reason", "unknown_member",
+    }  # fmt: skip
