@@ -505,7 +505,7 @@ def test_a_period_is_complete_when_a_row_is_dated_at_or_after_its_end() -> None:
     (incomplete,) = flags(audit(entries, store(complete_through="entries")), "source_incomplete")
     assert (incomplete["observed"], incomplete["threshold"]) == ("2026-06-30", "2026-07-01")
     assert not list(flags(audit(complete, store(complete_through="entries")), "source_incomplete"))
-    told = "member_id  as_of       balance\nada        2026-07-01  10.00"
+    told = "member_id  as_of       balance\nada        2026-07-01  10.00\nada        2026-06-01   0.00"
     assert not list(flags(audit(entries, store(complete_through="balances"), balances=told), "source_incomplete"))
     assert list(flags(audit(complete, store(complete_through="balances")), "source_incomplete"))
 

@@ -785,6 +785,49 @@ BREAKDOWNS = """
 """
 
 
+def test_the_opening_balance_is_held_against_what_its_own_merchant_first_published_of_the_month_before() -> None:
+    text = """
+        entry_id  entry_type  occurred_at       amount  balance_type
+        may       created     2026-05-01T12:00   10.00
+        gift      created     2026-05-02T12:00    5.00  gift
+    """
+    ledger = ledger_of(text, UTC_FARM, merchant("beta", timezone="UTC"))
+    for merchant_id, name, version, is_final, closing in (
+        ("acme", "2026-05", 1, True, "8.00"),
+        ("acme", "2026-05", 2, True, "9.00"),
+        ("acme", "2026-05@20260520T000000Z", 1, False, "1.00"),
+        ("acme", "2026-04", 1, True, "2.00"),
+        ("beta", "2026-05", 1, True, "3.00"),
+    ):
+        ledger.connection.execute(
+            "insert into ledger.published by name select $1 as merchant_id, 1 as event, $2 as period, $3 as version,"
+            " $4 as is_final, $5 as closing_balances, now() as recorded_at",
+            [merchant_id, name, version, is_final, f'{{"default": "{closing}"}}'],
+        )
+    june, july, beta = build(
+        ledger, month(ledger, "2026-06"), month(ledger, "2026-07"), month(ledger, "2026-06", merchant_id="beta")
+    )
+    # Of gift nothing was published, so that all of it came late; of June nothing was, so that July has nothing late.
+    assert_rows(
+        june["opening_balances"].where(unit="USD"),
+        """
+        balance_type  opening_as_published  late_entries  opening_balance
+        default        8.00                  2.00         10.00
+        gift           0.00                  5.00          5.00
+    """,
+    )
+    assert_rows(
+        july["opening_balances"].where(unit="USD"),
+        """
+        balance_type  opening_as_published  late_entries  opening_balance
+        default       10.00                  0.00         10.00
+        gift           5.00                  0.00          5.00
+    """,
+    )
+    (default,) = beta["opening_balances"].where(balance_type="default")
+    assert (default["opening_as_published"], default["late_entries"]) == (Decimal(3), Decimal(-3))
+
+
 def test_breakdowns_are_by_origin_of_the_credit_and_foot_to_the_totals() -> None:
     june = report(BREAKDOWNS)
     assert_rows(
@@ -1187,8 +1230,8 @@ def test_findings_of_the_period_are_counted() -> None:
     june = report("""
         entry_id  entry_type  occurred_at       amount
         may       redeemed    2026-05-02T00:00    1.00
-        june      redeemed    2026-06-02T00:00    1.00
-        july      redeemed    2026-07-02T00:00    1.00
+        june      redeemed    2026-06-01T00:00    1.00
+        july      redeemed    2026-07-01T00:00    1.00
     """)
     assert [row["findings"] for row in june["provenance"]] == [1]
 
