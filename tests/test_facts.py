@@ -798,6 +798,25 @@ def test_a_refund_that_names_a_credit_of_another_account_moves_nothing() -> None
     )
 
 
+def test_a_redemption_that_names_a_credit_of_another_balance_type_was_had_in_the_one_it_states() -> None:
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type  occurred_at       amount  balance_type  credit_id  redemption_id
+        lot       created     2026-01-01T12:00   10.00  gift
+        buy       redeemed    2026-02-01T12:00    4.00  default       lot
+        back      refunded    2026-03-01T12:00    4.00                           buy
+    """)
+    )
+    assert_rows(
+        ledger.findings,
+        """
+        finding                    balance_type  entry_id  amount
+        credit_of_other_account    default       buy        4.00
+        refund_exceeds_redemption  default       back       4.00
+    """,
+    )
+
+
 def test_a_refund_to_an_expired_credit_expires_again_at_once_part_by_part() -> None:
     assert_rows(
         movements("""
@@ -1086,8 +1105,8 @@ def test_transfers_whose_halves_differ_or_are_missing_are_told_and_move_all_the_
         out-f1    transferred_out  2026-02-06T12:00    1.00  twice        ada        default
         out-f2    transferred_out  2026-02-07T12:00    2.00  twice        ada        default
         out-f3    transferred_out  2026-02-08T12:00    3.00  twice        ada        default
-        in-f2     transferred_in   2026-02-07T12:00    2.00  twice        bob        default
-        in-f1     transferred_in   2026-02-06T12:00    1.00  twice        bob        default
+        in-f1     transferred_in   2026-02-07T12:00    2.00  twice        bob        default
+        in-f2     transferred_in   2026-02-06T12:00    1.00  twice        bob        default
     """)
     )
     assert_rows(
@@ -1103,6 +1122,37 @@ def test_transfers_whose_halves_differ_or_are_missing_are_told_and_move_all_the_
     """,
     )
     assert [row["movement_id"] for row in ledger.movements.where(member_id="bob", balance_type="winston")] == ["in-b"]
+    # More of one who has the other half of some of them does not tell these again.
+    told = ledger.findings.all
+    more = "entry_id  entry_type  occurred_at  amount  member_id\nmore      created     2026-03-01     1.00  bob"
+    ledger.add(rows(more)).replay()
+    assert ledger.findings.all == told
+
+
+def test_half_a_transfer_is_told_in_its_credits_unit_and_beside_what_else_is_wrong_but_for_its_unit() -> None:
+    ledger = replayed(
+        rows("""
+        entry_id  entry_type       occurred_at       amount  credit_id
+        lot       created          2026-01-01T12:00    5.00
+        out-a     transferred_out  2026-02-01T12:00    1.00  chips
+        out-b     transferred_out  2026-02-02T12:00    0.50  chips
+        out-c     transferred_out  2026-02-03T12:00    8.00
+    """)
+        + rows("""
+        entry_id  entry_type       occurred_at       amount  balance_type
+        chips     created          2026-01-01T12:00    9.00  winston
+    """)
+    )
+    assert_rows(
+        ledger.findings,
+        """
+        finding            balance_type  unit  entry_id  credit_id  amount  unmoved
+        unpaired_transfer  winston       TKN   out-a     chips       1.00     0.00
+        unit_mismatch      winston       TKN   out-b     chips       0.50     0.50
+        uncovered_draw     default       USD   out-c                 3.00     0.00
+        unpaired_transfer  default       USD   out-c                 8.00     0.00
+    """,
+    )
 
 
 def test_halves_of_different_units_are_each_told_in_their_own() -> None:
@@ -1320,6 +1370,8 @@ def test_only_members_that_new_entries_concern_are_replayed() -> None:
         c         created          2026-01-01T12:00   10.00  cy
         d         created          2026-01-01T12:00   10.00  dee
         naming    redeemed         2026-01-02T12:00    1.00  bob        late
+        naming-o  redeemed         2026-01-02T12:00    1.00  bob        late-o
+        naming-t  redeemed         2026-01-02T12:00    1.00  bob        late-t
         back      refunded         2026-01-02T12:00    1.00  cy                    later
         out       transferred_out  2026-01-02T12:00    1.00  dee                                  move
     """)
@@ -1330,13 +1382,16 @@ def test_only_members_that_new_entries_concern_are_replayed() -> None:
         entry_id  entry_type      occurred_at       amount  member_id  credit_id  redemption_id  transfer_id
         x         {0:14}  2026-02-01T12:00    1.00  ada        {1:9}  {2:13}  {3}
     """
-    for arrival, members in [
+    arrivals = [
         (("deducted", "", "", ""), 1),
         (("created", "late", "", ""), 2),
+        (("opening", "late-o", "", ""), 2),
+        (("transferred_in", "late-t", "", ""), 2),
         (("redeemed", "", "later", ""), 2),
         (("transferred_in", "", "", "move"), 2),
-    ]:
-        entry = {**rows(news.format(*arrival))[0], "entry_id": f"x-{arrival[0]}"}
+    ]
+    for place, (arrival, members) in enumerate(arrivals):
+        entry = {**rows(news.format(*arrival))[0], "entry_id": f"x-{place}"}
         assert ledger.add([entry]).replay().members == members
     assert [row["finding"] for row in ledger.findings.of("naming", "out")] == ["credit_of_other_account"]
 
