@@ -880,7 +880,7 @@ def everything(at: str, merchant_id: str = "acme") -> list[dict[str, Any]]:
     for name in ("short", "used", "spent", "gone", "taken", "half", "old"):
         had(name, "10.00", member_id=name)
     had("tokens", "5", member_id="tokens", balance_type="winston")
-    tell("uncovered", "redeemed", "1.00", member_id="poor")
+    tell("uncovered", "redeemed", "1.00", member_id="poor", batch_id="ghost")
     tell("unknown-refund", "refunded", "1.00", redemption_id="nothing")
     tell("spent-order", "redeemed", "4.00", "2026-04-03T12:00", member_id="spent")
     tell("too-much-back", "refunded", "5.00", member_id="spent", redemption_id="spent-order")
@@ -923,9 +923,10 @@ def everything(at: str, merchant_id: str = "acme") -> list[dict[str, Any]]:
 
 
 EVERY_BATCH = """
-    batch_id  issued_at         issued_as  declared_recipients  declared_total
-    b1        {at}  csv        2                    20.01
-    nobody    {at}  csv        1                    10.00
+    batch_id  issued_at         recorded_at       issued_as  declared_recipients  declared_total
+    b1        {at}  {at}  csv        2                    20.01
+    nobody    {at}  {at}  csv        1                    10.00
+    undated                     {at}  csv        1                    10.00
 """
 
 
@@ -963,16 +964,16 @@ WATCHED: dict[str, Any] = {
 
 def test_what_happens_at_a_months_first_instant_is_flagged_in_that_month_alone() -> None:
     ledger = ledger_of_everything((store(**WATCHED), "2026-06-01T00:00"))
-    may, june, july = (
-        {str(row["rule"]) for row in flags(built)}
-        for built in build(
-            ledger, month(ledger, "2026-05", as_of="2026-06-30"), month(ledger, "2026-06"), month(ledger, "2026-07")
-        )
+    reports = build(
+        ledger, month(ledger, "2026-05", as_of="2026-06-30"), month(ledger, "2026-06"), month(ledger, "2026-07")
     )
+    may, june, july = ({str(row["rule"]) for row in flags(report)} for report in reports)
     # What an account held as a day began was to be there the day before; and nothing has come of June's end.
     assert may == {"balance_mismatch"}
     assert june == {rule.name for rule in anomalies.rules()} - {"balance_mismatch"}
     assert july == {"source_incomplete"}
+    failed = {str(row["batch_id"]) for row in flags(reports[1], "zero_recipient_batch")}
+    assert failed == {"nobody", "undated", "ghost"}
 
 
 def test_a_merchants_month_is_the_same_beside_another_that_has_the_same_ids() -> None:

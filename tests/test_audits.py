@@ -148,6 +148,36 @@ def test_the_file_says_who_and_why_and_the_credits_where_it_does_not() -> None:
     assert found["issue_date"].isoformat() == "2026-06-01T08:59:00"
 
 
+def test_what_differs_among_a_batchs_credits_is_various_be_it_with_one_member_or_between_two() -> None:
+    common = {"entry_type": "created", "amount": "1.00"}
+    ann = {
+        "creator_name": "Ann",
+        "credit_type": "Promotional",
+        "reason": "Fair",
+        "reason_details": "A",
+        "location": "East",
+    }
+    bob = {"creator_name": "Bob", "credit_type": "Refund", "reason": "Rain", "reason_details": "B", "location": "West"}
+    told = [
+        *[("one", "ada", ann), ("one", "ada", bob)],
+        *[("two", "ada", ann), ("two", "cy", bob)],
+        *[("same", "ada", ann), ("same", "cy", ann)],
+    ]
+    june = audit(
+        {**common, **says, "entry_id": f"c{day}", "occurred_at": f"2026-06-0{day}", "batch_id": of, "member_id": member}
+        for day, (of, member, says) in enumerate(told, 1)
+    )
+    assert_rows(
+        table(june, "credits_batches"),
+        """
+        batch_id  issued_by  credit_type  reason   description  location
+        one       Various    Various      Various  Various      Various
+        two       Various    Various      Various  Various      Various
+        same      Ann        Promotional  Fair     A            East
+    """,
+    )
+
+
 def test_an_amount_per_customer_is_blank_where_it_varies() -> None:
     june = audit(
         """
