@@ -324,6 +324,48 @@ def test_a_batch_is_held_against_what_it_declares() -> None:
     )
 
 
+def test_a_batch_that_goes_on_in_the_next_month_is_held_against_what_it_declares_there_too() -> None:
+    credits = [
+        *recipients("grows", "a", "b"),
+        credit("grows-later", "2026-07-01T00:00", member_id="c", batch_id="grows"),
+        *recipients("again", "a"),
+        credit("again-later", "2026-07-01T00:00", member_id="a", batch_id="again"),
+        credit("again-other", "2026-08-01T00:00", member_id="b", batch_id="again"),
+        *recipients("late", "a", at="2026-07-01T00:00"),
+        *recipients("few", "a", "b"),
+        {**credit("order", "2026-07-02T12:00", "1.00", member_id="b"), "entry_type": "redeemed"},
+    ]
+    batches = """
+        batch_id  issued_at         declared_recipients  declared_total
+        grows     2026-06-10T12:00  2                    20.00
+        again     2026-06-10T12:00  1                    10.00
+        late      2026-06-30T12:00  2                    20.00
+        few       2026-06-10T12:00  3                    30.00
+    """
+    ledger = audited_ledger(credits, batches=batches)
+    june, july, august = build(ledger, *(month(ledger, f"2026-0{number}") for number in (6, 7, 8)))
+    assert_rows(flags(june, "batch_count_mismatch"), "batch_id  observed  threshold\nfew       2         3")
+    assert_rows(
+        flags(july, "batch_count_mismatch"),
+        "batch_id  observed  threshold\ngrows     3         2\nlate      1         2",
+    )
+    assert_rows(
+        flags(july, "batch_total_mismatch"),
+        """
+        batch_id  observed  threshold
+        again     20.00     10.00
+        grows     30.00     20.00
+        late      10.00     20.00
+    """,
+    )
+    assert not list(flags(june, "batch_repeats_recipient"))
+    assert_rows(
+        flags(july, "batch_repeats_recipient"),
+        "batch_id  member_id  entry_ids\nagain     a          again-0; again-later",
+    )
+    assert not list(flags(august, "batch_repeats_recipient"))
+
+
 def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     credits = [*recipients("list", "a", "a", "b"), *recipients("students", "a", "a"), *recipients("lessons", "a", "a")]
     moved = [

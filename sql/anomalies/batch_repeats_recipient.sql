@@ -32,9 +32,13 @@ join audits.batch_recipients as recipient using (merchant_id, period, batch_id, 
 join facts.credits as credit
   on credit.merchant_id = recipient.merchant_id and credit.credit_id = recipient.credit_id
 anti join raises on raises.merchant_id = credit.merchant_id and raises.entry_id = credit.entry_id
-semi join settings.periods as period
+join settings.periods as period
   on period.merchant_id = batch.merchant_id and period.period = batch.period
-where batch.issued_in_period and recipient.amount > 0
-  and coalesce(batch.issued_as, '') not in ('student', 'enrollment')
+where recipient.amount > 0 and coalesce(batch.issued_as, '') not in ('student', 'enrollment')
 group by batch.merchant_id, batch.period, recipient.member_id, batch.batch_id, batch.unit
 having count(*) > 1
+  -- Where the batch was issued, and where it later issued the member another.
+  and bool_or(
+    batch.issued_in_period
+    or credit.entry_type = 'created' and credit.opened_at >= period.starts_at and credit.opened_at < period.cutoff
+  )
