@@ -337,6 +337,25 @@ def test_a_batch_of_which_a_figure_is_lost_stops_the_run() -> None:
         build(ledger, month(ledger, "2026-06"))
 
 
+def test_a_batch_in_several_units_has_one_issue_date_and_is_not_said_to_be_reversible() -> None:
+    """reverse-batch refuses it, for a reversal has one total."""
+    entries = """
+        entry_id  entry_type  occurred_at       member_id  balance_type  amount  batch_id
+        dollars   created     2026-05-10T12:00  ada        default       10.00   both
+        tokens    created     2026-06-10T12:00  ada        winston       5       both
+        one       created     2026-06-11T12:00  ada        default       10.00   one
+    """
+    assert_rows(
+        table(audit(entries), "credits_batches"),
+        """
+        batch_id  unit  issue_date        issued_in_period  reversible
+        both      TKN   2026-05-10T12:00  false             no: it has credits in several units
+        both      USD   2026-05-10T12:00  false             no: it has credits in several units
+        one       USD   2026-06-11T12:00  true              yes
+    """,
+    )
+
+
 # ---- Seed 000's numbers, from files to tables
 
 

@@ -146,7 +146,13 @@ adjusted as (
 told as (
   select
     batches.*,
-    coalesce(said.issued_at, batches.issued_at, said.recorded_at, period.starts_at) as issued,
+    -- A batch is issued once, whatever units its credits are in.
+    coalesce(
+      said.issued_at,
+      min(batches.issued_at) over (partition by batches.merchant_id, batches.period, batches.batch_id),
+      said.recorded_at,
+      period.starts_at
+    ) as issued,
     as_local(issued, period.timezone) as issue_date,
     issued >= period.starts_at and issued < period.cutoff as issued_in_period,
     (issue_date::date + merchant.reversal_window_days::integer)::date as window_last_day,
@@ -162,6 +168,8 @@ told as (
     coalesce(recipients, 0) as recipient_count,
     -- In another unit it may have recipients, and what came in by transfer here.
     sum(recipient_count) over (partition by batches.merchant_id, batches.period, batches.batch_id) = 0 as is_failed,
+    -- Which reverse-batch refuses.
+    count(*) over (partition by batches.merchant_id, batches.period, batches.batch_id) > 1 as has_several_units,
     coalesce(total, 0) as total_amount,
     coalesce(redeemed, 0) - coalesce(refunded, 0) as net_used,
     coalesce(batches.reversed, 0) as taken_back,
@@ -216,6 +224,7 @@ select
     when left_over = 0 and taken_back > 0 then 'no: it has been reversed'
     when taken_back > 0 then 'no: it has been partially reversed'
     when left_over = 0 then 'no: nothing remains'
+    when has_several_units then 'no: it has credits in several units'
     when as_of_day > window_last_day then 'no: the window ended on ' || window_last_day
     when net_used > 0 then
       'yes, but ' || shown_with_unit(net_used, decimals, unit) || ' has been used, by '
