@@ -241,7 +241,8 @@ def show_rows(
         output.data(None, as_text(worded))
 
 
-def table(rows: "pl.DataFrame", longest: int = 40) -> str:
+def table(rows: "pl.DataFrame", longest: int = 40, all_rows: str = "--csv FILE") -> str:
+    """The first rows as a table; where there are more, that `all_rows` has them."""
     import polars as pl
 
     with pl.Config(
@@ -249,5 +250,5 @@ def table(rows: "pl.DataFrame", longest: int = 40) -> str:
         fmt_str_lengths=longest, tbl_width_chars=-1 if not sys.stdout.isatty() else None,
         tbl_formatting="ASCII_MARKDOWN",
     ):  # fmt: skip
-        more = f"\n… and {rows.height - SHOWN_ROWS:,} more; --csv FILE has all." if rows.height > SHOWN_ROWS else ""
+        more = f"\n… and {rows.height - SHOWN_ROWS:,} more; {all_rows} has all." if rows.height > SHOWN_ROWS else ""
         return f"{rows.head(SHOWN_ROWS)}{more}" if rows.height else "None."

@@ -32,6 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_adjustment_says_what_it_did_and_stands_in_the_history_and_the_list(home: Path) -> None:
     done = rollforward(home, "adjust", "ada", "12.50", "--reason", "Other reason", "--other-reason", "Egg", *WHO)
     assert done.stdout == "Added 12.50 USD to ada (default).\n"
+    assert done.stderr.rstrip().endswith(f"Next: rollforward --home {home} operations")
     rows = json.loads(rollforward(home, "--json", "history", "ada").stdout)
     assert (rows[-1]["amount"], rows[-1]["balance"], rows[-1]["reason"]) == ("12.50", "22.50", "Egg")
     (listed,) = json.loads(
@@ -76,6 +77,19 @@ def test_a_batch_is_previewed_as_json_and_processed_once(home: Path) -> None:
     again = json.loads(rollforward(home, "--json", *process).stdout)
     assert (first["total"], first["already"], again["already"]) == ("10.00", False, True)
     assert float(json.loads(rollforward(home, "--json", "balances", "--member", "ben").stdout)[0]["balance"]) == 10
+
+
+def test_a_preview_of_more_than_a_table_shows_says_which_file_has_all(tmp_path: Path) -> None:
+    office = make_office(tmp_path)
+    members = [f"m{number}" for number in range(51)]
+    rows = [f"c-{member:<6}  {member:<9}  10.00" for member in members]
+    office.land("\n".join(["entry_id  member_id  amount", *rows]))
+    wanted = tmp_path / "wanted.csv"
+    wanted.write_text("\n".join(["member_id,amount", *(f"{member},1" for member in members)]))
+    done = rollforward(office.home, "credits-csv", "preview", str(wanted), "--reason", "Goodwill", *WHO)
+    (file,) = office.home.glob("previews/acme/*.csv")
+    assert done.stdout.splitlines()[-1] == f"… and 1 more; {file} has all."
+    assert len(file.read_text().splitlines()) == 1 + 51
 
 
 def test_every_operation_is_a_job_whose_form_explains_each_field() -> None:

@@ -241,7 +241,8 @@ def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
     output.data(told, told["explanation"])
     if told["already"]:
         output.say(f"{told['operation_id']} had been done before; nothing was posted now.")
-    output.say(f"Operation {told['operation_id']}: {told['entries']:,} entries. Next: rollforward operations")
+    said = f"Operation {told['operation_id']}: {told['entries']:,} entries."
+    output.say(f"{said} Next: rollforward --home {home.path} operations")
     untold.forget(home, request["merchant"], told["operation_id"])
 
 
@@ -257,7 +258,8 @@ def _preview(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
     told_apart = [one.name for one in rows if one.null_count() < rows.height and (one != 0).any()]
     worded = listings.worded(home, rows).drop("merchant_id", "unit")
     shown = worded.select(name for name in worded.columns if name in told_apart)
-    output.data({**told, "recipients": listings.as_json(worded)}, f"{told['filters']}\n{table(shown, longest=160)}")
+    text = table(shown, longest=160, all_rows=told["csv_file"])
+    output.data({**told, "recipients": listings.as_json(worded)}, f"{told['filters']}\n{text}")
     for warning in told["warnings"]:
         output.say(f"Warning: {warning}")
     output.say(f"{metadata['what']} The list: {told['csv_file']}")
