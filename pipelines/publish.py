@@ -49,6 +49,8 @@ class Publication:
             "restored": "was gone or changed, and has been written again",
         }[self.outcome]
         lines = [*self.changes, *([self.incomplete] if self.incomplete else [])]
+        if self.outcome == "written" and self.version > 1 and not self.changes:
+            lines.insert(0, "no total has changed; other cells have")
         return "\n".join([f"{self.path} ({said})", *(f"  {line}" for line in lines)])
 
 

@@ -185,6 +185,7 @@ def test_a_change_that_leaves_the_totals_is_a_new_version_too(home: Home) -> Non
     land(home, "members", "m.csv", "member_id,email\nada,ada@acme.example\n")
     again = published(home)
     assert (again.outcome, again.version, again.changes) == ("written", 2, ())
+    assert str(again).splitlines()[1:] == ["  no total has changed; other cells have"]
 
 
 def test_another_name_of_the_merchant_is_a_new_version_since_the_summary_shows_it(home: Home) -> None:
