@@ -46,6 +46,7 @@ DAYS_FROM_1899_12_30_TO_1970 = 25_569
 
 CUT_MARK = " … [cut]"
 WIDTH_CHARACTERS_MIN, WIDTH_CHARACTERS_MAX = 8, 48
+LETTER_DIGITS = 1.15
 SLICE_ROWS = 16_384
 LINE_POINTS = 15
 
@@ -525,7 +526,8 @@ def _widths(frame: pl.DataFrame, columns: Sequence[Column]) -> list[int]:
 def _longest(column: Column) -> pl.Expr:
     match column.kind:
         case "text":
-            longest = pl.col(column.name).str.len_chars().max()
+            # A column is measured in digits, and letters such as m and w are wider than those.
+            longest = (pl.col(column.name).str.len_chars().max() * LETTER_DIGITS).ceil().cast(pl.Int64)
         case "amount" | "integer":
             longest = pl.col(column.name).cast(pl.String).str.len_bytes().max() + len(",,")
         case "datetime":

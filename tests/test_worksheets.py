@@ -446,11 +446,17 @@ def test_a_sheet_can_be_read_filtered_and_printed(tmp_path: Path) -> None:
 
 def test_columns_are_as_wide_as_their_content_within_reason(tmp_path: Path) -> None:
     frame = pl.DataFrame(
-        {"id": ["1"], "reason": ["r" * 30], "reason_details": ["d" * 200], "a_rather_long_header": ["x"]}
+        {
+            "id": ["1"],
+            "rule": ["unknown_member"],
+            "reason": ["r" * 30],
+            "reason_details": ["d" * 200],
+            "a_rather_long_header": ["x"],
+        }
     )
     write(tmp_path / "book.xlsx", frame, [Column(name, "text") for name in frame.columns])
     sheet = openpyxl.load_workbook(tmp_path / "book.xlsx")["Credits Created"]
-    assert [int(sheet.column_dimensions[letter].width) for letter in "ABCD"] == [8, 30, 48, 24]
+    assert [int(sheet.column_dimensions[letter].width) for letter in "ABCDE"] == [8, 17, 35, 48, 24]
 
 
 def test_a_frame_with_no_rows_still_has_its_header(tmp_path: Path) -> None:
