@@ -49,6 +49,12 @@ def test_a_refusal_is_one_sentence_and_exit_code_one(home: Path) -> None:
     assert refused.stdout == ""
 
 
+def test_a_minus_sign_that_reads_as_an_option_is_told_where_it_goes(home: Path) -> None:
+    said = rollforward(home, "adjust", "ada", "-12.50", "--reason", "Goodwill", *WHO, status=2).stderr
+    assert said.rstrip().endswith("Write a negative AMOUNT last, behind --, like: -- m-1042 -12.50")
+    assert "Did you mean" in rollforward(home, "adjust", "ada", "1", "--resaon", "x", status=2).stderr
+
+
 def test_an_argument_that_is_no_text_is_refused_in_words(home: Path) -> None:
     for command in (
         ("adjust", "ada", "1", "--reason", "Other reason", "--other-reason", "\udcff", *WHO),

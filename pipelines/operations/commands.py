@@ -44,7 +44,19 @@ def _processed(command: Any) -> Any:
     return _who(everywhere(command))
 
 
-@click.command()
+class _WithSign(click.Command):
+    """A command whose amount may have a minus sign, which would otherwise be taken for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as problem:
+            if not problem.option_name[1:2].isdigit():
+                raise
+            raise click.UsageError("Write a negative AMOUNT last, behind --, like: -- m-1042 -12.50", ctx) from None
+
+
+@click.command(cls=_WithSign)
 @click.argument("member")
 @click.argument("amount")
 @click.option("--reason", required=True, help='One of the merchant\'s reasons, or "Other reason".')
