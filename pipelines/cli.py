@@ -149,10 +149,13 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
     """Rows of files that were set aside: where they stand, and what is wrong with them."""
     rows = listing(home, output, "rejected_rows", merchants, {"everything": everything})
     show_rows(home, output, rows, _rejected_text, files)
-    if rows.height:
+    accepted = int(rows["accepted_since"].sum())
+    if accepted:
+        output.say(f"{accepted:,} rows of these have been accepted since.")
+    if rows.height > accepted:
         output.say(
-            f"{rows.height:,} rows are set aside; all others were loaded. Correct them at the source and send them"
-            " again."
+            f"{rows.height - accepted:,} rows are set aside; all others were loaded. Correct them at the source and"
+            " send them again."
         )
     else:
         output.say("No row is set aside.")
@@ -386,7 +389,7 @@ def _rejected_text(rows: "pl.DataFrame") -> str:
     # Row 0 is the file as a whole.
     return "\n".join(
         f"landing/{row['source_file']}{', row ' + str(row['source_row']) if row['source_row'] else ''}:"
-        f" {row['explanation']}"
+        f" {row['explanation']}{' Accepted since.' if row['accepted_since'] else ''}"
         for row in rows.iter_rows(named=True)
     )
 

@@ -232,6 +232,26 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert done.stdout == ""
 
 
+def test_rows_that_were_accepted_since_are_told_from_those_that_are_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "merchants.toml").write_text(
+        '[merchants.acme]\nname = "Acme"\ntimezone = "America/New_York"\ncurrency = "USD"\n'
+    )
+    landing = tmp_path / "landing" / "acme" / "entries"
+    landing.mkdir(parents=True)
+    header, rest = "entry_id,entry_type,occurred_at,member_id,amount\n", ",created,2026-06-01,ada,"
+    (landing / "june.csv").write_text(f"{header}a{rest}5.001\nb{rest}much\n")
+    rollforward(tmp_path, "ingest")
+    (landing / "june-again.csv").write_text(f"{header}a{rest}5.00\n")
+    rollforward(tmp_path, "ingest")
+    everything = rollforward(tmp_path, "rejects", "--all")
+    a, b = everything.stdout.splitlines()
+    assert a.startswith("landing/acme/entries/june.csv, row 2: ")
+    assert a.endswith(" Accepted since.")
+    assert b.endswith('"much" is not an amount; write it like 1234.50.')
+    assert everything.stderr.startswith("1 rows of these have been accepted since.\n1 rows are set aside; ")
+    assert rollforward(tmp_path, "rejects").stdout == f"{b}\n"
+
+
 def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
     assert "rollforward sample" in rollforward(tmp_path / "empty", "ingest", status=1).stderr
 
