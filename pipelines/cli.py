@@ -209,7 +209,11 @@ def history(home: "Home", output: Output, merchants: tuple[str, ...], files: Fil
 @click.option("--end", help="Only batches issued on this day or earlier.")
 @click.option("--issuer", help="Only batches whose issuer's name or email contains this.")
 @click.option("--credit-type", help="Only this credit type, like Promotional.")
-@click.option("--status", help="Only this status: active, adjusted, partially reversed, reversed, failed.")
+@click.option(
+    "--status",
+    type=click.Choice(["active", "adjusted", "partially reversed", "reversed", "failed"], case_sensitive=False),
+    help="Only this status.",
+)
 @click.option("--search", help="Only batches whose id, reason or description contains this.")
 @exports
 @everywhere
@@ -266,6 +270,11 @@ def flags(home: "Home", output: Output, merchants: tuple[str, ...], files: Files
         reported = listing(home, output, "reported_merchants", merchants, {"period": period})["merchant_id"]
         for merchant_id in sorted(choose_merchants(home, merchants)[0].keys() - set(reported)):
             output.say(f"{merchant_id}: {period} has not been reported, so its flags are not known.")
+    if (rule := filters["rule"]) and rows.is_empty():
+        from pipelines import anomalies
+
+        if rule not in {known.name for known in anomalies.rules()}:
+            output.say(f'There is no rule "{rule}".')
     output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")
 
 

@@ -167,6 +167,8 @@ def test_flags_are_found_by_rule_severity_period_and_member(reported: Path) -> N
     assert "green-acres: 2026-6 has not been reported, so its flags are not known.\n0 flags." in mistyped.stderr
     of_june = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-06")
     assert "not been reported" not in of_june.stderr
+    no_rule = rollforward(reported, "flags", "--rule", "self-credit").stderr
+    assert 'There is no rule "self-credit".\n0 flags.' in no_rule
     assert '"much" is not an amount' in rollforward(reported, "flags", "--min-amount", "much", status=2).stderr
     assert "docs/anomalies.md" in said.stderr
 
@@ -220,6 +222,7 @@ def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Pa
         (("history", "nobody"), 1, 'No movement of member "nobody"'),
         (("batches", "show", "nothing"), 1, 'There is no batch "nothing"'),
         (("batches", "--start", "May"), 2, '"May" is not a date'),
+        (("batches", "--status", "reversd"), 2, "'reversd' is not one of"),
         (("flags", "--merchant", "nobody"), 1, 'merchant "nobody" is not declared'),
         (("nonsense",), 2, "No such command"),
     ],
