@@ -22,7 +22,9 @@ from pipelines.terminal import (
     merchant_option,
     parse_amounts,
     parse_days,
+    port_type,
     run_job,
+    see_that_free,
     show_rows,
     table,
     told_of,
@@ -317,7 +319,9 @@ def restore(home: "Home", output: Output, folder: Path) -> None:
 
 
 @main.command()
-@click.option("--port", default=3000, show_default=True, help="Where the page is served, on this machine only.")
+@click.option(
+    "--port", type=port_type, default=3000, show_default=True, help="Where the page is served, on this machine only."
+)
 @everywhere
 def ui(home: "Home", output: Output, port: int) -> None:
     """Dagster's UI on this home: assets, runs, backfills, checks."""
@@ -326,6 +330,7 @@ def ui(home: "Home", output: Output, port: int) -> None:
 
     from pipelines.runs import prepare_instance
 
+    see_that_free(output, "127.0.0.1", port)
     prepare_instance(home)
     output.say(f"http://127.0.0.1:{port} (stop with Ctrl-C)")
     dagster = ("-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port))
@@ -338,7 +343,7 @@ def ui(home: "Home", output: Output, port: int) -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve on.")
-@click.option("--port", default=3001, show_default=True, help="The port to serve on.")
+@click.option("--port", type=port_type, default=3001, show_default=True, help="The port to serve on.")
 @click.option("--auth-header", help="The header in which an authenticating proxy says who it is, by email.")
 @click.option("--trusted-proxy", multiple=True, help="Believe that header from this network, like 10.0.0.5/32 alone.")
 @click.option("--access-log", type=click.Path(dir_okay=False, path_type=Path), help="Default: in the home.")
@@ -358,6 +363,7 @@ def portal(
     from pipelines.portal.serve import serve
     from pipelines.settings import SettingsError
 
+    see_that_free(output, host, port)
     try:
         serve(
             home, host=host, port=port, auth_header=auth_header, trusted_proxies=trusted_proxy,

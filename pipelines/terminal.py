@@ -115,6 +115,7 @@ class Files(NamedTuple):
 
 
 merchant_option = click.option("--merchant", "merchants", multiple=True, help="Only this merchant; may be repeated.")
+port_type = click.IntRange(1, 65_535)
 wait_option = click.option("--wait", default=600.0, show_default=True, help="Seconds to wait for a ledger in use.")
 
 
@@ -149,6 +150,20 @@ def parse_amounts(options: dict[str, Any], *names: str) -> None:
     for name in names:
         if options[name] is not None and not amounts.WRITTEN.fullmatch(options[name]):
             raise click.UsageError(f'"{options[name]}" is not an amount; write it like 12.50.')
+
+
+def see_that_free(output: Output, host: str, port: int) -> None:
+    """See that pages can be served there; else it is told why not."""
+    import errno
+    import socket
+
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as problem:
+        other = "--port" if problem.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        output.fail(f"Nothing can be served at {host}, port {port}: {problem.strerror}. Choose another {other}.")
 
 
 def told_of(output: Output, work: Callable[[Callable[[str], None]], _Made]) -> _Made:
@@ -231,7 +246,9 @@ def show_rows(
                 try:
                     write(rows, path)
                 except OSError as problem:
-                    output.fail(f"{path} cannot be written: {problem.strerror}.")
+                    # Polars has no strerror, and says both in a text of its own.
+                    why = problem.strerror or str(problem).partition(" (os error")[0]
+                    output.fail(f"{path} cannot be written: {why}.")
                 output.say(f"{rows.height:,} rows written to {path}")
         return
     worded = listings.worded(home, rows)

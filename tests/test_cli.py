@@ -1,6 +1,7 @@
 """The command line as people and scripts meet it: what stands on stdout, what on stderr, and the exit code."""
 
 import json
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -223,6 +224,10 @@ def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Pa
         (("batches", "show", "nothing"), 1, 'There is no batch "nothing"'),
         (("batches", "--start", "May"), 2, '"May" is not a date'),
         (("batches", "--status", "reversd"), 2, "'reversd' is not one of"),
+        (("balances", "--csv", "/no/such/b.csv"), 1, "/no/such/b.csv cannot be written: No such file or directory"),
+        (("balances", "--xlsx", "/no/such/b.xlsx"), 1, "/no/such/b.xlsx cannot be written: No such file or directory"),
+        (("portal", "--port", "99999"), 2, "99999 is not in the range"),
+        (("ui", "--port", "99999"), 2, "99999 is not in the range"),
         (("flags", "--merchant", "nobody"), 1, 'merchant "nobody" is not declared'),
         (("nonsense",), 2, "No such command"),
     ],
@@ -253,6 +258,14 @@ def test_rows_that_were_accepted_since_are_told_from_those_that_are_set_aside(tm
     assert b.endswith('"much" is not an amount; write it like 1234.50.')
     assert everything.stderr.startswith("1 rows of these have been accepted since.\n1 rows are set aside; ")
     assert rollforward(tmp_path, "rejects").stdout == f"{b}\n"
+
+
+@pytest.mark.parametrize("pages", ["portal", "ui"])
+def test_a_port_that_is_taken_is_told_in_a_sentence(reported: Path, pages: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = rollforward(reported, pages, "--port", str(port), status=1).stderr
+    assert said.startswith(f"Nothing can be served at 127.0.0.1, port {port}: Address already in use.")
 
 
 def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
