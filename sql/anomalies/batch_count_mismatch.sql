@@ -4,18 +4,7 @@
 -- version: 1
 -- means: The batches file declares a number of recipients, and the batch's credits went to another number of members.
 -- do: Compare the batch's recipients (`rollforward batches show ID`) with the list that it was issued from.
-with given as (
-  -- A batch is looked at in the period in which it was issued, and wherever it issued more credits.
-  select distinct period.merchant_id, period.period, credit.batch_id
-  from settings.periods as period
-  join facts.credits as credit
-    on credit.merchant_id = period.merchant_id
-    and credit.opened_at >= period.starts_at
-    and credit.opened_at < period.cutoff
-  where credit.entry_type = 'created' and credit.batch_id is not null
-),
-
-found as (
+with found as (
   select
     batch.merchant_id,
     batch.period,
@@ -28,8 +17,7 @@ found as (
   join audits.batch_recipients as recipient using (merchant_id, period, batch_id, unit)
   semi join settings.periods as period
     on period.merchant_id = batch.merchant_id and period.period = batch.period
-  where (batch.issued_in_period or (batch.merchant_id, batch.period, batch.batch_id) in (from given))
-    and recipient.amount > 0
+  where (batch.issued_in_period or batch.credited_in_period) and recipient.amount > 0
   group by batch.merchant_id, batch.period, batch.batch_id
 )
 

@@ -22,17 +22,6 @@ raised as (
   group by all
 ),
 
-given as (
-  -- A batch is looked at in the period in which it was issued, and wherever it issued more credits.
-  select distinct period.merchant_id, period.period, credit.batch_id
-  from settings.periods as period
-  join facts.credits as credit
-    on credit.merchant_id = period.merchant_id
-    and credit.opened_at >= period.starts_at
-    and credit.opened_at < period.cutoff
-  where credit.entry_type = 'created' and credit.batch_id is not null
-),
-
 issued as (
   select
     batch.*,
@@ -60,5 +49,5 @@ select
   || if(issued_amount > declared_total, ' more.', ' less.') as explanation
 from issued
 -- A total over several units says nothing.
-where (issued_in_period or (merchant_id, period, batch_id) in (from given))
+where (issued_in_period or credited_in_period)
   and recipient_count > 0 and issued_amount <> declared_total and units = 1

@@ -23,6 +23,9 @@ with per_member as (
     sum(recipient.remaining) as remaining,
     min(recipient.expires_at) as oldest_expiry,
     max(recipient.expires_at) as newest_expiry,
+    bool_or(
+      credit.entry_type = 'created' and credit.opened_at >= period.starts_at and credit.opened_at < period.cutoff
+    ) as is_credited,
     min(credit.issued_at) as issued_at,
     min(credit.creator) as creator,
     max(credit.creator) as other_creator,
@@ -37,7 +40,7 @@ with per_member as (
   from audits.batch_recipients as recipient
   join facts.credits as credit
     on credit.merchant_id = recipient.merchant_id and credit.credit_id = recipient.credit_id
-  semi join settings.periods as period
+  join settings.periods as period
     on period.merchant_id = recipient.merchant_id and period.period = recipient.period
   group by recipient.merchant_id, recipient.period, recipient.batch_id, recipient.unit, recipient.member_id
 ),
@@ -66,6 +69,7 @@ issued as (
     count(*) filter (used > refunded) as holders_of_used,
     min(oldest_expiry) as oldest_expiry,
     max(newest_expiry) as newest_expiry,
+    bool_or(is_credited) as is_credited,
     min(issued_at) as issued_at,
     if(min(creator) <> max(other_creator), 'Various', min(creator)) as creator,
     if(min(credit_type) <> max(other_credit_type), 'Various', min(credit_type)) as credit_type,
@@ -168,6 +172,9 @@ told as (
     coalesce(recipients, 0) as recipient_count,
     -- In another unit it may have recipients, and what came in by transfer here.
     sum(recipient_count) over (partition by batches.merchant_id, batches.period, batches.batch_id) = 0 as is_failed,
+    coalesce(
+      bool_or(is_credited) over (partition by batches.merchant_id, batches.period, batches.batch_id), false
+    ) as credited_in_period,
     -- Which reverse-batch refuses.
     count(*) over (partition by batches.merchant_id, batches.period, batches.batch_id) > 1 as has_several_units,
     coalesce(total, 0) as total_amount,
@@ -235,6 +242,7 @@ select
   window_last_day,
   coalesce(findings.findings, 0) as findings,
   issued_in_period,
+  credited_in_period,
   issued as issued_at_utc,
   decimals
 from told
