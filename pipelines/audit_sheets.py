@@ -24,7 +24,10 @@ FLAG_COLUMNS = (
     *("credit_id", "batch_id", "entry_ids", "rule_version"),
 )
 EVIDENCE_MEANING = "Where the evidence stands: a link to its row. Blank: what is concerned has no row of its own."
-NOT_SHOWN = {"merchant_id", "period", "position", "decimals", "issued_at_utc", "evidence_sheet", "evidence_position"}
+NOT_SHOWN = {
+    *("merchant_id", "period", "position", "decimals", "credited_in_period", "issued_at_utc"),
+    *("evidence_sheet", "evidence_position"),
+}
 LABEL_WIDTH, AMOUNT_WIDTH, EXPLANATION_WIDTH = 44, 20, 88
 FLAG_WIDTHS = {"explanation": EXPLANATION_WIDTH + 2, "evidence": 36, "observed": 18, "threshold": 18, "entry_ids": 36}
 SEVERITY_LOOKS: Mapping[str, Look] = {
