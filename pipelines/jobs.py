@@ -90,7 +90,7 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
 
 def _contents(session: Session, shard: Shard) -> list[Contents]:
     """What the workbooks of the shard's merchants say: the report tables, built, read, and taken back."""
-    periods.tell(shard.connection, session.periods_of(shard))
+    session.ask(shard, session.periods_of(shard))
     shard.connection.execute("begin")
     try:
         for name in reports.names():

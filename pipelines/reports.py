@@ -7,6 +7,7 @@ Excel.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -59,11 +60,12 @@ class Built:
     preview: pl.DataFrame
 
 
-def names() -> list[str]:
+@cache
+def names() -> tuple[str, ...]:
     """The tables of reports and audits, each after those that it reads."""
     found = [model.name for layer in LAYERS for model in models.load_all(layer)]
     reading = {name: [table for table in reads(name) if table in found] for name in found}
-    return list(TopologicalSorter(reading).static_order())
+    return tuple(TopologicalSorter(reading).static_order())
 
 
 def reads(name: str) -> list[str]:

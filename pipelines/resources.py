@@ -48,6 +48,8 @@ class Session:
     voice: Voice
     undeclared: Sequence[str] = field(default_factory=tuple)
     periods: dict[str, list[Period]] = field(default_factory=dict)
+    # What each shard has been asked for last.
+    _asked: dict[str, list[Period]] = field(default_factory=dict)
     # The tables that this run has built, the facts among them: what else is there may be of another day.
     built: set[str] = field(default_factory=set)
     publications: list[Publication] = field(default_factory=list)
@@ -110,7 +112,13 @@ class Session:
             for shard in self.shards
         }
         for shard in self.shards:
-            periods.tell(shard.connection, self.periods[shard.name])
+            self.ask(shard, self.periods[shard.name])
+
+    def ask(self, shard: Shard, some: list[Period]) -> None:
+        """Make these the periods that the shard's reports are built for; mostly they are already, table after table."""
+        if self._asked.get(shard.name) != some:
+            periods.tell(shard.connection, some)
+            self._asked[shard.name] = some
 
     def periods_of(self, shard: Shard) -> list[Period]:
         """The periods of those of its merchants that nothing has held back."""

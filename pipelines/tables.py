@@ -119,14 +119,14 @@ def build_report(session: Session, name: str) -> list[reports.Built]:
     def work(shard: Shard) -> list[reports.Built]:
         built = []
         for some in _that_fit(shard, session.periods_of(shard)):
-            periods.tell(shard.connection, some)
+            session.ask(shard, some)
             with promises.transaction(shard.connection):
                 built.append(reports.build(shard.connection, name))
         return built
 
     built = [one for shard in session.shards for one in chain(*session.held_back.together_or_apart(shard, work))]
     for shard in session.shards:
-        periods.tell(shard.connection, session.periods_of(shard))
+        session.ask(shard, session.periods_of(shard))
     session.built.add(name)
     return built
 
