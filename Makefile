@@ -43,7 +43,7 @@ demo: $(READY) ## write the sample, build its June workbooks, and show what was 
 	@$(BIN)/rollforward --home demo rejects
 
 test: lint types ## lint, types, and every test that needs nothing but Python
-	$(BIN)/pytest -n 2 --dist worksteal -m "not office and not browser and not slow and not service"
+	$(BIN)/pytest -n 2 -m "not office and not browser and not slow and not service"
 
 lint: $(READY) ## ruff
 	$(BIN)/ruff check .

@@ -1,8 +1,7 @@
 """Runs that are killed at a point of one's choice: what they do, where they can be killed, and what they leave.
 
-A server with everything heavy loaded forks a child for each run (`python -m tests.kills SOCKET`), since to start Python
-takes longer than the runs do. A child does what a process of the command line does, down to the kill: no handler runs,
-nothing is flushed. Belongs here: how to kill and what to compare. Not here: how often, and what must hold.
+Each is a child of its own (`tests/forks.py`), and does what a process of the command line does, down to the kill: no
+handler runs, nothing is flushed. Belongs here: how to kill and what to compare. Not here: how often, what must hold.
 """
 
 import hashlib
@@ -12,14 +11,11 @@ import re
 import resource
 import shutil
 import signal
-import socket
-import socketserver
 import sys
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
@@ -82,7 +78,6 @@ SNOW_DAY = {
 
 # What differs between two runs that do the same: the run, and when a home's files were put there.
 OF_THE_RUN = ("run_id", "modified_ns")
-TIMEOUT_S = 300
 FOLDERS = ("archive", "journal", "reports", "previews", "operations", "saved")
 
 
@@ -387,34 +382,36 @@ class Effects:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _do(name: str, home: Path, attempt: int, point: Point | None, seconds: float) -> dict[str, Any]:
-    """In the child: act, to the end or to the point; how it went."""
+def act(home: str, scenario: str, attempt: int, point: Mapping[str, Any] | None, seconds: float) -> dict[str, Any]:
+    """In a child: run the scenario, to the end or to the point; how it went."""
+    killed = point and Point(**point)
     _stop_the_clock(attempt)
-    effects = Effects(home, point.at if point and point.kind == "effect" else 0)
+    effects = Effects(Path(home), killed.at if killed and killed.kind == "effect" else 0)
     effects.watch()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    if point and point.kind == "bytes":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(point.at), resource.RLIM_INFINITY))
-    if point and point.kind == "share":
-        signal.setitimer(signal.ITIMER_REAL, point.at * seconds)
+    if killed and killed.kind == "bytes":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(killed.at), resource.RLIM_INFINITY))
+    if killed and killed.kind == "share":
+        signal.setitimer(signal.ITIMER_REAL, killed.at * seconds)
     started = time.perf_counter()
-    SCENARIOS[name].act(home)
+    SCENARIOS[scenario].act(Path(home))
     took = time.perf_counter() - started
     signal.setitimer(signal.ITIMER_REAL, 0)
-    sizes = [path.stat().st_size for path in home.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in Path(home).rglob("*") if path.is_file()]
     return asdict(Told(effects.count, max(sizes), took))
 
 
-def _prepare(step: str, home: Path) -> dict[str, Any]:
+def prepare(home: str, step: str) -> bool:
+    """In a child: do a step that scenarios begin with."""
     _stop_the_clock(100)
-    STEPS[step](home)
-    return {}
+    STEPS[step](Path(home))
+    return True
 
 
-def left(home: Path) -> dict[str, Any]:
-    """All that a home holds but for which run made it: rows of each table, and each file's bytes or what it says.
+def left(home: str) -> dict[str, Any]:
+    """In a child: all that a home holds but for which run made it: rows of each table, what each file holds or says.
 
     Files whose names begin with a dot are none: what a killed run was writing has such a name.
     Raises AssertionError where readers see something else.
@@ -424,7 +421,7 @@ def left(home: Path) -> dict[str, Any]:
     from pipelines.shards import ledger_path, read_copy_is_current
 
     told: dict[str, Any] = {}
-    place = Home(home)
+    place = Home(Path(home))
     assert read_copy_is_current(place, "main"), "readers see something else"
     with duckdb.connect(str(ledger_path(place, "main")), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -436,7 +433,7 @@ def left(home: Path) -> dict[str, Any]:
             said = [str(row) for row in found]
             # A preview that is made again is another one, by its instant; here both are of the same.
             told[f"{schema}.{table}"] = sorted(set(said) if table.startswith("preview") else said)
-    return told | files(home)
+    return told | files(place.path)
 
 
 def files(home: Path) -> dict[str, str]:
@@ -457,82 +454,3 @@ def files(home: Path) -> dict[str, str]:
 def saved(home: Path) -> Path:
     """Where the home's backup goes."""
     return home.with_name(f"{home.name}.saved")
-
-
-# ---- The server, and who asks it
-
-
-class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    """A child for each request."""
-
-    request_queue_size = 64
-
-
-class _Child(socketserver.StreamRequestHandler):
-    """Does what a line asks for. No answer means that it was killed."""
-
-    def handle(self) -> None:
-        asked = json.loads(self.rfile.readline())
-        log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        try:
-            answer = self._done(asked)
-        except BaseException:  # noqa: BLE001 - also where a command has ended with exit code 1
-            answer = {"error": traceback.format_exc()}
-        self.wfile.write(json.dumps(answer).encode())
-
-    def _done(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        home = Path(asked["home"])
-        if asked["what"] == "prepare":
-            return _prepare(asked["step"], home)
-        if asked["what"] == "left":
-            return left(home)
-        point = asked["point"] and Point(**asked["point"])
-        return _do(asked["scenario"], home, asked["attempt"], point, asked["seconds"])
-
-
-def serve(address: str) -> None:
-    """Load everything, then fork a child for each request until the process is ended.
-
-    Threads that libraries start when they are loaded are not in the children; each opens its own DuckDB, with its own.
-    """
-    import alembic.command
-    import dagster._core.execution.api
-    import pandera.backends.polars.builtin_checks
-    import sqlalchemy.dialects.sqlite
-    import xlsxwriter.workbook
-
-    import pipelines.backup
-    import pipelines.chunks
-    import pipelines.cli
-    import pipelines.rebuild
-    import pipelines.runs
-    from pipelines.definitions import defs
-
-    assert all((alembic, dagster, pandera, pipelines, sqlalchemy, xlsxwriter))
-    defs.get_repository_def()
-    with _Server(address, _Child) as server:
-        print("ready", flush=True)
-        server.serve_forever()
-
-
-def ask(address: str, **asked: Any) -> dict[str, Any] | None:
-    """Have the server's child do something; None where it was killed. Raises AssertionError with what went wrong."""
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(TIMEOUT_S)
-        line.connect(address)
-        line.sendall(json.dumps(asked).encode() + b"\n")
-        answer = b""
-        with suppress(ConnectionResetError):
-            while part := line.recv(1 << 20):
-                answer += part
-    if not answer:
-        return None
-    told: dict[str, Any] = json.loads(answer)
-    assert "error" not in told, told["error"]
-    return told
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1])

@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import duckdb
 
+from pipelines import cli
 from pipelines.settings import find_home
 from pipelines.shards import ledger_path
+from tests import forks
 
 COMMAND = [sys.executable, "-m", "pipelines.cli"]
 # What may differ between two ledgers of the same files: when and by which run something was noted.
@@ -29,13 +33,33 @@ def environment() -> dict[str, str]:
 
 
 def rollforward(home: Path, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command and expect it to end with `status`."""
-    done = subprocess.run(
-        [*COMMAND, "--home", str(home), *arguments], capture_output=True, text=True, check=False, env=environment()
-    )
+    """Run the command and expect it to end with `status`. A process of its own, in which all has been loaded."""
+    asked = ["--home", str(home), *arguments]
+    with tempfile.TemporaryDirectory(prefix="rollforward-test-") as folder:
+        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
+        ended = forks.ask(
+            "tests.processes:command", stdout=stdout, stderr=stderr, arguments=asked, environment=environment()
+        )
+        done = subprocess.CompletedProcess(
+            asked, ended, stdout.read_text(encoding="utf-8"), stderr.read_text(encoding="utf-8")
+        )
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def command(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """In a child: what the command does with these arguments; its exit code."""
+    os.environ.clear()
+    os.environ.update(environment)
+    status = 0
+    try:
+        cli.main([*arguments])
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
 
 
 def start(home: Path, *arguments: str) -> subprocess.Popen[bytes]:

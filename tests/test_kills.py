@@ -8,11 +8,8 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.kills import SCENARIOS, Point, Told, ask, files, saved
+from tests import forks
+from tests.kills import SCENARIOS, Point, Told, files, saved
 from tests.processes import content, rollforward, start, workbooks
 
 IN_CI = {
@@ -62,7 +60,6 @@ class Homes:
     """Homes as they are before each scenario, and after it where nothing went wrong; each made when first asked for."""
 
     folder: Path
-    address: str
     made: dict[tuple[str, ...], Path] = field(default_factory=dict)
     undisturbed: dict[tuple[str, int], tuple[dict[str, Any], Told]] = field(default_factory=dict)
     lock: Any = field(default_factory=RLock)
@@ -74,7 +71,7 @@ class Homes:
                 home = self.folder / f"before {', '.join(steps)}"
                 if steps[:-1]:
                     self.copy(steps[:-1], home)
-                assert self.ask(home, what="prepare", step=steps[-1]) is not None, f"{steps[-1]} ended before its end"
+                assert self.ask("prepare", home, step=steps[-1]), f"{steps[-1]} ended before its end"
                 self.made[steps] = home
             return self.made[steps]
 
@@ -98,39 +95,22 @@ class Homes:
 
     def act(self, home: Path, name: str, attempt: int, point: Point | None, seconds: float = 0) -> Told | None:
         """Run the scenario, to its end or to the point: then there is nothing to tell."""
-        told = self.ask(
-            home, what="act", scenario=name, attempt=attempt, seconds=seconds, point=point and asdict(point)
-        )
+        told = self.ask("act", home, scenario=name, attempt=attempt, seconds=seconds, point=point and asdict(point))
         return None if told is None else Told(**told)
 
     def left(self, home: Path) -> dict[str, Any]:
-        told = self.ask(home, what="left")
+        told: dict[str, Any] | None = self.ask("left", home)
         assert told is not None
         return told
 
-    def ask(self, home: Path, **asked: Any) -> dict[str, Any] | None:
-        return ask(self.address, home=str(home), log=str(self.folder / f"{home.name}.log"), **asked)
+    def ask(self, does: str, home: Path, **asked: Any) -> Any:
+        log = self.folder / f"{home.name}.log"
+        return forks.ask(f"tests.kills:{does}", stdout=log, stderr=log, home=str(home), **asked)
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homes]:
-    # A socket's address may not be long.
-    with tempfile.TemporaryDirectory(prefix="rollforward-test-") as folder:
-        address = f"{folder}/socket"
-        # Threads of its own would not be in its children.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-        environment.pop("PYTHONWARNINGS", None)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills", address], stdout=subprocess.PIPE, env=environment, text=True
-        )
-        try:
-            assert server.stdout is not None
-            assert server.stdout.readline() == "ready\n"
-            yield Homes(tmp_path_factory.mktemp("homes"), address)
-        finally:
-            # Not SIGTERM: workers of pytest-xdist are deaf to it, and so is what they start.
-            server.kill()
-            server.communicate()
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    return Homes(tmp_path_factory.mktemp("homes"))
 
 
 def killed(homes: Homes, name: str, number: int, point: Point) -> str:

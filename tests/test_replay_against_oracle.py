@@ -33,7 +33,7 @@ Arrivals = Sequence[Sequence[Entry]]
 
 # `make soak` asks for more.
 EXAMPLES = settings(
-    max_examples=int(os.environ.get("EXAMPLES", "16")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=int(os.environ.get("EXAMPLES", "12")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TABLES = (
     "ledger.entries",
