@@ -950,7 +950,8 @@ def issued(home: Path) -> tuple[int, int, int]:
     return counts
 
 
-@pytest.mark.parametrize("moment", ["archived", pytest.param("journalled", marks=pytest.mark.slow)])
+@pytest.mark.slow  # of fewer credits, tests/test_kills.py kills it at more moments
+@pytest.mark.parametrize("moment", ["archived", "journalled"])
 def test_killed_in_the_middle_of_50_000_credits_and_processed_again_they_are_issued_once(
     crowd: Path, tmp_path: Path, moment: str
 ) -> None:

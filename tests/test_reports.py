@@ -1265,7 +1265,7 @@ drawn_periods = st.lists(asked_for, min_size=1, max_size=2)
 LIKE_ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@settings(LIKE_ALWAYS, max_examples=15)
+@settings(LIKE_ALWAYS, max_examples=10)
 @given(drawn_ledgers, drawn_periods)
 def test_every_sheet_is_what_plain_python_makes_of_the_oracles_movements(
     drawn: tuple[list[random_ledgers.Entry], dict[str, Policy]], asked: list[Asked]
