@@ -84,10 +84,7 @@ def replay_new_entries(
     with for_people():
         for shard in session.shards:
             session.doing("Replaying")
-            for result in session.held_back.together_or_apart(
-                shard,
-                lambda some: replay.replay(some.connection, some.merchants, restate=session.restate),
-            ):
+            for result in session.replay_shard(shard):
                 for name in replayed:
                     replayed[name] += getattr(result, name)
             for name in TABLES:

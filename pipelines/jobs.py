@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from assets.workbook import shown
-from pipelines import clock, periods, replay, reports
+from pipelines import clock, periods, reports
 from pipelines import ingest as ingesting
 from pipelines.audits import held_back
 from pipelines.publish import publish
@@ -66,9 +66,7 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
         for shard in session.shards:
             session.held_back.each(shard, lambda alone: ingesting.ingest(alone, say=session.say))
         for shard in session.shards:
-            session.held_back.together_or_apart(
-                shard, lambda some: replay.replay(some.connection, some.merchants, restate=session.restate)
-            )
+            session.replay_shard(shard)
         for shard in session.shards:
             contents += [
                 (shard, content)

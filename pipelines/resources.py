@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
-from pipelines import faults, ingest, liveness, periods, shards
+from pipelines import faults, ingest, liveness, periods, replay, shards
 from pipelines.isolation import FOR_PEOPLE, HeldBack
 from pipelines.periods import Period, PeriodError
 from pipelines.publish import Publication
@@ -111,11 +111,18 @@ class Session:
             shard.name: [period for merchant_id in shard.merchants for period in told[merchant_id]]
             for shard in self.shards
         }
-        for shard in self.shards:
-            self.ask(shard, self.periods[shard.name])
+
+    def replay_shard(self, shard: Shard) -> list[replay.ReplayResult]:
+        """Bring the facts of a shard up to its entries; a merchant with whom that goes wrong is held back."""
+        return self.held_back.together_or_apart(
+            shard, lambda some: replay.replay(some.connection, some.merchants, restate=self.restate)
+        )
 
     def ask(self, shard: Shard, some: list[Period]) -> None:
-        """Make these the periods that the shard's reports are built for; mostly they are already, table after table."""
+        """Have the shard's queries be about these periods; mostly they are already, table after table.
+
+        Only after the ingest: what was first published of each month is told with them, and a journal may bring it.
+        """
         if self._asked.get(shard.name) != some:
             periods.tell(shard.connection, some)
             self._asked[shard.name] = some

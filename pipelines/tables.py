@@ -14,7 +14,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from pipelines import amounts, models, periods, promises, replay, reports
+from pipelines import amounts, models, periods, promises, reports
 from pipelines.partitions import MONTHS, ONE_RUN
 from pipelines.resources import Rollforward, Session, for_people, is_last
 from pipelines.shards import Shard
@@ -114,7 +114,7 @@ def build_report(session: Session, name: str) -> list[reports.Built]:
     What it reads comes first, where this run has not built it. A merchant whose rows break a promise is held back; of
     the months where they do, and of later ones, the former rows stay.
     """
-    bring_up(session, [read for read in reports.reads(name) if read in reports.names() and read != name])
+    bring_up(session, [read for read in reports.reads(name) if read in reports.names()])
 
     def work(shard: Shard) -> list[reports.Built]:
         built = []
@@ -139,9 +139,7 @@ def bring_up(session: Session, names: Sequence[str]) -> None:
     """
     if REPLAYED not in session.built:
         for shard in session.shards:
-            session.held_back.together_or_apart(
-                shard, lambda some: replay.replay(some.connection, some.merchants, restate=session.restate)
-            )
+            session.replay_shard(shard)
         session.built.add(REPLAYED)
     for name in names:
         if name not in session.built:
