@@ -7,6 +7,8 @@ PEER := .venv-peer
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UV := $(BIN)/uv --quiet pip
+# A file of tests stays in one process, which makes what its tests share once.
+TWO_AT_A_TIME := $(BIN)/pytest -n 2 --dist loadfile
 
 export DAGSTER_DISABLE_TELEMETRY := true
 export UV_LINK_MODE ?= copy
@@ -43,7 +45,7 @@ demo: $(READY) ## write the sample, build its June workbooks, and show what was 
 	@$(BIN)/rollforward --home demo rejects
 
 test: lint types ## lint, types, and every test that needs nothing but Python
-	$(BIN)/pytest -n 2 -m "not office and not browser and not slow and not service"
+	$(TWO_AT_A_TIME) -m "not office and not browser and not slow and not service"
 
 lint: $(READY) ## ruff
 	$(BIN)/ruff check .
@@ -60,11 +62,11 @@ browser: $(READY) ## the tests that need Chromium
 	$(BIN)/pytest -m browser
 
 service: $(READY) ## the tests of docs/faults.md and docs/operating.md; as root, who may mount the disks that fill up
-	$(BIN)/pytest -n 2 -m service
+	$(TWO_AT_A_TIME) -m service
 
 outside: $(READY) ## office and browser, two at a time, and of service what CI has time for
-	$(BIN)/pytest -n 2 -m "(office or browser) and not slow"
-	$(BIN)/pytest -n 2 -m "service and not slow" -k "asked_to_stop or killed_is_marked or that_is_gone"
+	$(TWO_AT_A_TIME) -m "(office or browser) and not slow"
+	$(TWO_AT_A_TIME) -m "service and not slow" -k "asked_to_stop or killed_is_marked or that_is_gone"
 
 soak: $(READY) mutants ## the tests that take minutes, the mutants, and an hour of fuzzing the readers (FUZZ_SECONDS)
 	$(BIN)/pytest -m slow

@@ -91,17 +91,17 @@ def descriptions(table: type[Table]) -> dict[str, str]:
 
 
 @cache
+def never_blank(table: type[Table]) -> list[str]:
+    """The columns in which every row has something."""
+    return [name for name, column in table.to_schema().columns.items() if not column.nullable]
+
+
+@cache
 def promised_values(table: type[Table]) -> pa.DataFrameSchema:
-    """What `table` promises of values, beyond that its columns are there and have their types."""
+    """What `table` promises of values, beyond that its columns are there, have their types, and are not blank."""
     schema = table.to_schema()
-    return schema.select_columns(
-        [name for name, column in schema.columns.items() if column.checks or not column.nullable]
-    )
-
-
-def only_whether_blank(column: Any) -> bool:
-    """Whether all that a column of `promised_values` promises is text that is not blank."""
-    return not column.checks and column.dtype.type == pl.String
+    promised = {name: {"nullable": True} for name, column in schema.columns.items() if column.checks}
+    return schema.select_columns([*promised]).update_columns(promised)
 
 
 def create_statement(qualified_name: str, table: type[Table]) -> str:

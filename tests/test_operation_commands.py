@@ -43,9 +43,9 @@ def test_an_adjustment_says_what_it_did_and_stands_in_the_history_and_the_list(h
 
 def test_a_refusal_is_one_sentence_and_exit_code_one(home: Path) -> None:
     refused = rollforward(
-        home, "adjust", "--reason", "Other reason", "--other-reason", "x", *WHO, "--", "ada", "-1000", status=1
+        home, "adjust", "--reason", "Other reason", "--other-reason", "x", *WHO, "--", "ben", "-1000", status=1
     )
-    assert refused.stderr.strip().endswith("is more than the balance of member ada: 22.50 USD.")
+    assert refused.stderr.strip().endswith("is more than the balance of member ben: 10.00 USD.")
     assert refused.stdout == ""
 
 
