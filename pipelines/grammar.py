@@ -19,6 +19,9 @@ _HASHED_TEXTS = (
     *("reason", "reason_details", "internal_note", "creator_name", "creator_email", "approved_by", "location"),
 )
 
+# A character that texts do not have.
+_BETWEEN = "\x1f"
+
 _MACROS = {
     # Amounts: 1,234.50 or 1234.50, and 1.234,50 or 1234,50 where the merchant declares decimal commas.
     "is_amount(said, decimal_comma)": r"""
@@ -51,7 +54,7 @@ _MACROS = {
     "year_of(said)": "try_cast(said[1:4] as integer)",
     "is_day(said)": "is_instant(said) and is_date_alone(said) and year_of(said) between 1970 and 2199",
     # Words that are compared: without the space around them, case aside; and a cell of several, with ; between.
-    "word(said)": "lower(trim(said, ' ' || chr(9) || chr(160)))",
+    "word(said)": "lower(trim(said, ' \t\u00a0'))",
     "words_of(said)": """
         list_filter(list_transform(string_split(said, ';'), lambda one: word(one)), lambda one: one <> '')""",
     # Text with its length before it, so that texts joined together can be told apart whatever is in them.
@@ -64,9 +67,9 @@ _MACROS = {
             ' ', entry_type, epoch_us(occurred_at), amount, priority, system,
             coalesce(epoch_us(expires_at)::varchar, 'never'), epoch_us(coalesce(issued_at, occurred_at)),
             coalesce(original_amount, amount)),
-          case when contains(concat({", ".join(_HASHED_TEXTS)}), chr(31))
+          case when contains(concat({", ".join(_HASHED_TEXTS)}), '{_BETWEEN}')
                then concat_ws(' ', '', {", ".join(f"measured({name})" for name in _HASHED_TEXTS)})
-               else concat({", ".join(f"chr(31), {name}" for name in _HASHED_TEXTS)}) end))""",
+               else concat({", ".join(f"'{_BETWEEN}', {name}" for name in _HASHED_TEXTS)}) end))""",
 }
 
 

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import duckdb
-
 from pipelines import faults, models, promises, readers, stopping
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, JournalError, make_folder, put_in_place
@@ -179,20 +177,21 @@ class _Reading:
             rows_read = self._keep_open_rows()
         self._model("staging", self.dataset.name, f"staging.{self.dataset.name}")
         self._model("ledger", f"{self.dataset.singular}_verdicts", "staging.verdicts")
-        self._model("ledger", "rejected_rows", "staging.rejected_rows")
+        counts = dict(self.sql.execute("select verdict, count(*) from staging.verdicts group by verdict").fetchall())
+        accepted, duplicates = counts.get("accepted", 0), counts.get("duplicate", 0)
+        # In most files nothing is wrong, and to find words for it takes longer than to read a small one.
+        is_anything_wrong = "rejected" in counts or rows_read > accepted + duplicates
+        if is_anything_wrong:
+            self._model("ledger", "rejected_rows", "staging.rejected_rows")
         self._keep_accepted()
         if not self.dataset.grows:
             self._model("ledger", self.dataset.name, "staging.newest")
         # All that is staged is typed and judged by now, and a large file's cells are many.
-        _empty_staging(self.sql, "raw", "cells", "shifts")
+        readers.drop(self.sql, "raw", "cells", "shifts")
         # A transaction writes to one database.
         with promises.transaction(self.sql):
             self._put_in()
-            counts = dict(
-                self.sql.execute("select verdict, count(*) from staging.verdicts group by verdict").fetchall()
-            )
-            accepted, duplicates = counts.get("accepted", 0), counts.get("duplicate", 0)
-            kept = self._set_aside()
+            kept = self._set_aside() if is_anything_wrong else 0
             self._close_rejections()
             outcome = _record_file(
                 self.shard, self.event, "retry" if self.again else "first",
@@ -202,7 +201,7 @@ class _Reading:
                 outcome.rejected == kept,
                 f"{outcome.source_file}: {outcome.rejected} rows were rejected, {kept} of them were kept",
             )
-        _empty_staging(self.sql)
+        readers.drop(self.sql)
         return outcome
 
     def _read(self) -> int:
@@ -256,7 +255,7 @@ class _Reading:
 
     def _replace_staged(self, name: str, select: str, parameters: dict[str, Any]) -> None:
         self.sql.execute(f"create or replace table staging.replaced as {select}", parameters)
-        _empty_staging(self.sql, name)
+        readers.drop(self.sql, name)
         self.sql.execute(f"alter table staging.replaced rename to {name}")
 
     def _keep_accepted(self) -> None:
@@ -313,16 +312,17 @@ class _Reading:
         A file that could not be read is closed when it can be, or when its path has come to hold one that can, or its
         bytes another name. What was set aside of a snapshot is closed by the next one, which has taken its place.
         """
-        asked = {key: self.parameters[key] for key in ("event", "merchant_id", "file_event")}
+        open_rows = "merchant_id = $merchant_id and dataset = $dataset and closed_event is null"
+        asked = {key: self.parameters[key] for key in ("merchant_id", "dataset")}
+        if not self.sql.execute(f"from ledger.rejected_rows where {open_rows} limit 1", asked).fetchone():
+            return
+        asked |= {key: self.parameters[key] for key in ("event", "file_event")}
         if self.again:
             self.sql.execute(
-                "update ledger.rejected_rows set closed_event = $event where merchant_id = $merchant_id"
-                " and event = $file_event and closed_event is null"
+                f"update ledger.rejected_rows set closed_event = $event where {open_rows} and event = $file_event"  # noqa: S608 - names of ours
                 " and source_row in (select source_row from staging.verdicts where verdict <> 'rejected')",
                 asked,
             )
-        open_rows = "merchant_id = $merchant_id and dataset = $dataset and closed_event is null"
-        asked["dataset"] = self.dataset.name
         self.sql.execute(
             "update ledger.rejected_rows as kept set closed_event = $event from ("  # noqa: S608 - names of ours
             f" select {self.dataset.id_column} as id, max(source_row) as source_row"
@@ -361,22 +361,6 @@ def _unknown_kind(kind: str) -> readers.UnreadableFileError:
         f"The name of the file {named}, which says of no kind of file that is read here: .csv, .parquet, .jsonl, .xlsx."
         " Save it as one of these and send it again.",
     )
-
-
-def forget_staging(connection: duckdb.DuckDBPyConnection) -> None:
-    """Drop what a reading that failed left in staging: the next one makes tables where it may have left views."""
-    _empty_staging(connection)
-
-
-def _empty_staging(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Drop the tables and views of staging that have these names; all where none is given."""
-    found = connection.execute(
-        "select table_name, table_type from information_schema.tables where table_catalog = 'staging'"
-        " order by table_type desc"
-    ).fetchall()
-    for name, kind in found:
-        if not names or name in names:
-            connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} staging.{name}")
 
 
 def _take(

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pipelines import faults
-from pipelines.ingest import forget_staging
+from pipelines import faults, readers
 from pipelines.journal import JournalError
 from pipelines.operations.requests import RefusedError
 from pipelines.periods import PeriodError
@@ -98,7 +97,8 @@ class HeldBack:
                 try:
                     done.append(work(replace(shard, merchants={merchant_id: merchant})))
                 except Exception:
-                    forget_staging(shard.connection)
+                    # What a reading that failed has left: the next one makes tables where there may be views.
+                    readers.drop(shard.connection)
                     raise
         return done
 

@@ -87,7 +87,6 @@ def _read_at_once(
     counts = count(text.path, delimiter)
     if counts is None:
         return None
-    staged.clear(con)
     _forget_rejects(con)
     try:
         con.execute(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -51,12 +52,11 @@ def trimmed(cell: str) -> str:
     """SQL: the column `cell` without whitespace around it, null if nothing is left.
 
     Hardly any cell has some, and to trim takes ten times as long as these tests, the last of which is whether all of
-    the cell is ASCII.
+    the cell is ASCII. The spaces stand there as they are: to put them together takes DuckDB longer than a small file.
     """
-    tests = [f"{cell} < '!'", *(f"ends_with({cell}, chr({code}))" for code in (32, 9, 10, 13))]
+    tests = [f"{cell} < '!'", *(f"ends_with({cell}, '{space}')" for space in " \t\n\r")]
     tests.append(f"strlen({cell}) <> length({cell})")
-    spaces = " || ".join(f"chr({ord(space)})" for space in WHITESPACE)
-    return f"nullif(case when {' or '.join(tests)} then trim({cell}, {spaces}) else {cell} end, '')"
+    return f"nullif(case when {' or '.join(tests)} then trim({cell}, '{WHITESPACE}') else {cell} end, '')"
 
 
 def literally(path: Path) -> str:
@@ -66,12 +66,18 @@ def literally(path: Path) -> str:
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
     """Remove what an earlier file left behind."""
-    kinds = con.execute(
-        "select table_name, table_type from information_schema.tables"
-        " where table_catalog = 'staging' and table_name in ('raw', 'cells', 'shifts', 'malformed')"
+    drop(con, "raw", "cells", "shifts", "malformed")
+
+
+def drop(con: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Drop the tables and views of `staging` that have these names; all where none is given."""
+    found = con.execute(
+        "select 'view' as kind, view_name from duckdb_views() where database_name = 'staging' and not internal"
+        " union all select 'table', table_name from duckdb_tables() where database_name = 'staging' order by kind desc"
     ).fetchall()
-    for name, kind in sorted(kinds, key=lambda found: found[1] != "VIEW"):
-        con.execute(f"drop {'view' if kind == 'VIEW' else 'table'} staging.{name}")
+    for kind, name in found:
+        if not names or name in names:
+            con.execute(f"drop {kind} staging.{name}")
 
 
 @contextmanager
@@ -115,23 +121,43 @@ def finish(
     `held` names the column of `staging.cells` in which each known column is that the file has. The `malformed` are
     (source_row, text, reason), or None where they are in `staging.cells` with a reason and a detail.
     """
-    parameters: dict[str, list[int] | list[str] | list[str | None] | str] = {}
     if malformed is None:
-        found = "select source_row, text, reason, detail from staging.cells where reason is not null"
+        _explain(con, "select source_row, text, reason, detail from staging.cells where reason is not null", {})
     else:
-        found = "select unnest($rows) as source_row, unnest($texts) as text, unnest($found) as reason, null as detail"
-        parameters["rows"] = [row for row, _, _ in malformed]
-        parameters["texts"] = [text for _, text, _ in malformed]
-        parameters["found"] = [reason for _, _, reason in malformed]
+        _explain(
+            con,
+            "select unnest($rows) as source_row, unnest($texts) as text, unnest($found) as reason, null as detail",
+            {
+                "rows": [row for row, _, _ in malformed],
+                "texts": [text for _, text, _ in malformed],
+                "found": [reason for _, _, reason in malformed],
+            },
+        )
+    listed = ", ".join(f'{held.get(name, "null::varchar")} as "{name}"' for name in columns)
+    con.execute(
+        f"create view staging.raw as select ({source_row})::bigint as source_row, {listed} from {rows} where {where}"  # noqa: S608 - names of ours
+    )
+    counts = con.execute(
+        "select (select count(*) from staging.raw), (select count(*) from staging.malformed)"
+    ).fetchone()
+    assert counts
+    return Read(counts[0] + counts[1], counts[1], tuple(name for name in columns if name in held))
+
+
+def _explain(con: duckdb.DuckDBPyConnection, found: str, parameters: dict[str, list[Any]]) -> None:
+    """Make `staging.malformed` of the rows of `found`, in words."""
+    con.execute("create table staging.malformed (source_row bigint, text varchar, reason varchar, explanation varchar)")
+    # Most files have none, and to plan what follows takes longer than to read a small one.
+    if not con.execute(f"from ({found}) limit 1", parameters).fetchone():
+        return
     con.execute(
         f"""
-        create table staging.malformed as
+        insert into staging.malformed
         select
-            source_row::bigint as source_row,
-            case when length(text) <= {MOST_TEXT} then text else left(text, {MOST_TEXT}) || $cut end as text,
-            reason::varchar as reason,
+            source_row,
+            case when length(text) <= {MOST_TEXT} then text else left(text, {MOST_TEXT}) || $cut end,
+            reason,
             replace(map($reasons, $explanations)[reason], '{{detail}}', coalesce(detail, '')) || $next_step
-                as explanation
         from ({found})
         order by source_row
         """,  # noqa: S608 - names of ours
@@ -143,12 +169,3 @@ def finish(
             **parameters,
         },
     )
-    listed = ", ".join(f'{held.get(name, "null::varchar")} as "{name}"' for name in columns)
-    con.execute(
-        f"create view staging.raw as select ({source_row})::bigint as source_row, {listed} from {rows} where {where}"  # noqa: S608 - names of ours
-    )
-    counts = con.execute(
-        "select (select count(*) from staging.raw), (select count(*) from staging.malformed)"
-    ).fetchone()
-    assert counts
-    return Read(counts[0] + counts[1], counts[1], tuple(name for name in columns if name in held))
