@@ -4,7 +4,7 @@ A reader sees its merchant through views that hold no other's rows, so that a fo
 run puts a new copy in place by renaming it: a reader keeps the file that it opened, and the next one opens the new.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -87,19 +87,23 @@ class Reader:
         ).fetchall():
             if schema in _LAYERS:
                 tables.setdefault((schema, table), {})[column] = kind
-        for schema in _LAYERS:
-            connection.execute(f"create schema memory.{schema}")
-            connection.execute(f"create schema today.{schema}")
-        for (schema, table), columns in tables.items():
-            view = f"as {_own_rows(schema, table, columns, self.merchant.id, masked=self.masked)}"
-            connection.execute(f'create view memory.{schema}."{table}" {view}')
-            if schema in ("ledger", "facts"):
-                connection.execute(f'create view today.{schema}."{table}" {view}')
+        self._views = {
+            (schema, table): _own_rows(schema, table, columns, self.merchant.id, masked=self.masked)
+            for (schema, table), columns in tables.items()
+        }
+        self._create_views("memory", _LAYERS)
         connection.execute("use memory")
         # A ledger that was made again has none of these before its next report, and all that was published before.
         for name in reports.names():
             if tuple(name.split(".")) not in tables:
                 connection.execute(create_statement(name, reports.promise_of(name)))
+
+    def _create_views(self, database: str, layers: Sequence[str]) -> None:
+        for schema in _LAYERS:
+            self._connection.execute(f"create schema {database}.{schema}")
+        for (schema, table), rows in self._views.items():
+            if schema in layers:
+                self._connection.execute(f'create view {database}.{schema}."{table}" as {rows}')
 
     def close(self) -> None:
         """Let go of the copy."""
@@ -161,6 +165,8 @@ class Reader:
     def batches(self, now: datetime) -> Iterator[datetime]:
         """Within it, audits.credits_batches and audits.batch_recipients are of all batches; as of the moment given."""
         connection = self._connection
+        if self._batches_as_of is None:
+            self._create_views("today", ("ledger", "facts"))
         connection.execute("use today")
         try:
             if self._batches_as_of is None or now - self._batches_as_of > BATCHES_FRESH:
