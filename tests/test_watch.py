@@ -23,7 +23,7 @@ from pipelines.definitions import defs
 from pipelines.resources import Voice
 from pipelines.schedules import monthly_credit_reports
 from pipelines.settings import read_each_merchant
-from pipelines.shards import read_copy_path
+from pipelines.shards import ledger_path, read_copy_path
 from tests.homes import Installation, entries_csv, make_home
 
 TWO = """
@@ -422,6 +422,23 @@ def test_late_entries_make_a_version_2_that_shows_the_opening_as_published_and_r
     }
     assert list(lines.values()) == [5.0, 2.5, 7.5, 14.5]
     assert any("opening balance: 5.00 is now 7.50 USD (+2.50)" in notice for notice in told_in(home.home.notices))
+
+
+def test_free_dates_follow_upon_a_month_whose_publication_was_cut_off_before_the_ledger_had_it(
+    home: Installation,
+) -> None:
+    ledger = ledger_path(home.home, "main")
+    runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+    before = ledger.read_bytes()
+    report(home, "2026-05")
+    # Killed here, a run leaves the publication in the journal alone.
+    ledger.write_bytes(before)
+    home.land("acme/entries/late.csv", entries_csv(LATE))
+    dates = {"report_free_dates": {"config": {"start": "2026-06-01", "end": "2026-06-12"}}}
+    told = runs.run(home.home, "credit_report", speaks=Voice(home.said.append), resource={}, ops=dates)
+    (acme,) = [one for one in told["workbook/credits_workbook"]["published"] if one["merchant_id"] == "acme"]
+    lines = "Opening balance as published", "Late entries", "Opening balance, restated"
+    assert [cell(acme["path"], "Summary Statistics", label) for label in lines] == [5.0, 2.5, 7.5]
 
 
 def test_another_policy_that_would_restate_published_months_is_refused_unless_asked_for(home: Installation) -> None:
