@@ -70,6 +70,7 @@ outside: $(READY) ## office and browser, two at a time, and of service what CI h
 
 soak: $(READY) mutants ## the tests that take minutes, the mutants, and an hour of fuzzing the readers (FUZZ_SECONDS)
 	$(BIN)/pytest -m slow
+	EVERY_TABLE=1 $(BIN)/pytest -m "not slow" tests/test_reports.py tests/test_audits.py tests/test_anomalies.py
 	EXAMPLES=1000 $(BIN)/pytest -m "not slow" tests/test_replay_against_oracle.py
 	$(BIN)/python -m tests.fuzz
 

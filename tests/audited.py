@@ -10,7 +10,7 @@ from pipelines.settings import Anomalies, Merchant
 from schemas import ledger as schemas
 from schemas.table import duckdb_columns
 from tests.ledgers import Ledger, Rows, instant, merchant
-from tests.reported import Report, build, ledger_of, month
+from tests.reported import Report, ledger_of, month, report_of
 from tests.tables import rows
 
 Told = str | Iterable[Mapping[str, Any]]
@@ -46,8 +46,7 @@ def audit(
 ) -> Report:
     """What the tables hold of a month of the first merchant."""
     ledger = audited_ledger(entries, *merchants, **datasets)
-    (built,) = build(ledger, month(ledger, name, as_of=as_of))
-    return built
+    return report_of(ledger, month(ledger, name, as_of=as_of))
 
 
 def table(report: Report, name: str) -> Rows:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import anomalies, models
+from pipelines import anomalies, models, reports
 from pipelines.anomalies import Rule
 from pipelines.models import ModelError
 from pipelines.settings import Anomalies, Merchant
@@ -91,6 +91,7 @@ def test_a_rule_that_fails_fails_the_run(monkeypatch: pytest.MonkeyPatch) -> Non
         "anomalies.broken", "-- Broken: one row per nothing.\nselect no_such_column from settings.periods"
     )
     rule = Rule(broken, "error", 1, "", "", (), ())
+    reports.names()  # remembered, and in the order of the rules that there are
     monkeypatch.setattr(anomalies, "rules", lambda: (rule,))
     ledger = audited_ledger([credit("one")])
     with pytest.raises(Exception, match="no_such_column"):
