@@ -26,3 +26,16 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
         " where database_name = current_database() and not temporary"
     ).fetchall()
     return [name for (name,) in found]
+
+
+def drop(connection: duckdb.DuckDBPyConnection, owner: str, *names: str) -> None:
+    """Drop the tables and views of the database `owner` that have these names; all where none is given."""
+    found = connection.execute(
+        "select 'view' as kind, view_name from duckdb_views() where database_name = $1 and not internal"
+        " union all select 'table', table_name from duckdb_tables() where database_name = $1 order by kind desc",
+        [owner],
+    ).fetchall()
+    # Views first: they are made of tables.
+    for kind, name in found:
+        if not names or name in names:
+            connection.execute(f"drop {kind} {owner}.{name}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines import faults, models, promises, readers, stopping
+from pipelines import database, faults, models, promises, readers, stopping
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, JournalError, make_folder, put_in_place
 from pipelines.operations import posting
@@ -187,7 +187,7 @@ class _Reading:
         if not self.dataset.grows:
             self._model("ledger", self.dataset.name, "staging.newest")
         # All that is staged is typed and judged by now, and a large file's cells are many.
-        readers.drop(self.sql, "raw", "cells", "shifts")
+        database.drop(self.sql, "staging", "raw", "cells", "shifts")
         # A transaction writes to one database.
         with promises.transaction(self.sql):
             self._put_in()
@@ -201,7 +201,7 @@ class _Reading:
                 outcome.rejected == kept,
                 f"{outcome.source_file}: {outcome.rejected} rows were rejected, {kept} of them were kept",
             )
-        readers.drop(self.sql)
+        database.drop(self.sql, "staging")
         return outcome
 
     def _read(self) -> int:
@@ -255,7 +255,7 @@ class _Reading:
 
     def _replace_staged(self, name: str, select: str, parameters: dict[str, Any]) -> None:
         self.sql.execute(f"create or replace table staging.replaced as {select}", parameters)
-        readers.drop(self.sql, name)
+        database.drop(self.sql, "staging", name)
         self.sql.execute(f"alter table staging.replaced rename to {name}")
 
     def _keep_accepted(self) -> None:

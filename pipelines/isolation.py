@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pipelines import faults, readers
+from pipelines import database, faults
 from pipelines.journal import JournalError
 from pipelines.operations.requests import RefusedError
 from pipelines.periods import PeriodError
@@ -98,7 +98,7 @@ class HeldBack:
                     done.append(work(replace(shard, merchants={merchant_id: merchant})))
                 except Exception:
                     # What a reading that failed has left: the next one makes tables where there may be views.
-                    readers.drop(shard.connection)
+                    database.drop(shard.connection, "staging")
                     raise
         return done
 

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipelines import models, promises
+from pipelines import database, models, promises
 from schemas import facts
 
 # Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
@@ -133,7 +133,7 @@ def replay_within(
         _create(connection, "published_movements", _PUBLISHED_MOVEMENTS, {"merchants": [*changed]})
         _bring_up(connection, changed, result, with_new_entries=False)
         _refuse_restatement(connection, changed)
-        _drop(connection, "published_movements")
+        database.drop(connection, "temp", "published_movements")
     _bring_up(connection, merchants, result, with_new_entries=True)
     return result
 
@@ -167,7 +167,7 @@ def _bring_up(
         _update_daily_totals(connection)
         _remember(connection)
         result.invariants = _hold_invariants(connection)
-    _drop(connection, *_SCRATCH)
+    database.drop(connection, "temp", *_SCRATCH)
 
 
 def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collection[str]) -> list[InvariantResult]:
@@ -185,7 +185,7 @@ def check_invariants(connection: duckdb.DuckDBPyConnection, merchants: Collectio
     _find_credits(connection, "view")
     _create(connection, "former_totals", f"from ({models.load('facts.daily_totals').sql}) limit 0")
     results = [_checked(connection, model) for model in models.load_all("invariants")]
-    _drop(connection, *_SCRATCH)
+    database.drop(connection, "temp", *_SCRATCH)
     return results
 
 
@@ -298,10 +298,10 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         connection.execute("select merchant_id, timezone, draw_order from settings.merchants").pl(),
         connection.execute("select merchant_id, balance_type, unit, decimals from settings.balance_types").pl(),
     )
-    _drop(connection, "replay_findings")
+    database.drop(connection, "temp", "replay_findings")
     if are_few:
         # They are known here: nobody needs to look for them.
-        _drop(connection, "stale_movements")
+        database.drop(connection, "temp", "stale_movements")
         _create(connection, "stale_movements", "from facts.movements limit 0")
     for some in _parts(members, SLICE_ENTRIES):
         asked = {"first": some["member"].min(), "last": some["member"].max()}
@@ -340,6 +340,13 @@ def _in_chunks(connection: duckdb.DuckDBPyConnection, members: pl.DataFrame) -> 
 
 
 def _insert_findings(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute(
+        "select exists (from replay_findings)"
+        " or exists (from stale_entries where entry_type in ('transferred_out', 'transferred_in'))"
+    ).fetchone()
+    # Mostly there is nothing to put into words, which takes longer to plan than all else of a small replay.
+    if row == (False,):
+        return 0
     rows = connection.execute(models.load("facts.findings").sql).pl()
     _append(connection, "facts.findings", promises.check(facts.Findings, rows, "facts.findings"))
     return rows.height
@@ -407,7 +414,7 @@ def _find_entries(connection: duckdb.DuckDBPyConnection) -> bool:
     assert row is not None
     are_few = bool(row[0] <= FEW_ENTRIES)
     if not are_few:
-        _drop(connection, "stale_entries")
+        database.drop(connection, "temp", "stale_entries")
         _find(connection, "stale_entries", "ledger.entries", "view")
     return are_few
 
@@ -445,18 +452,6 @@ def _find_credits(connection: duckdb.DuckDBPyConnection, kind: str) -> None:
         f"create or replace temp {kind} stale_credits as select {', '.join(_CREDIT_COLUMNS)} from facts.credits"  # noqa: S608 - names of ours
         + (theirs if kind == "table" else "")
     )
-
-
-def _drop(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Drop these tables and views of temp, as far as they are there."""
-    found = connection.execute(
-        "select table_name, table_type from information_schema.tables"
-        " where table_catalog = 'temp' and list_contains($1, table_name)",
-        [list(names)],
-    ).fetchall()
-    # Views first: they are made of tables.
-    for name, kind in sorted(found, key=lambda one: one[1] != "VIEW"):
-        connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} temp.{name}")
 
 
 def _create(

@@ -11,9 +11,9 @@ import duckdb
 
 from pipelines.readers import csv_file, json_lines, parquet_file, staged, xlsx_file
 from pipelines.readers.shape import Shape, UnreadableFileError, shown
-from pipelines.readers.staged import Read, clear, drop
+from pipelines.readers.staged import Read, clear
 
-__all__ = ["DecimalMark", "Kind", "Read", "Shape", "UnreadableFileError", "clear", "drop", "read", "shown"]
+__all__ = ["DecimalMark", "Kind", "Read", "Shape", "UnreadableFileError", "clear", "read", "shown"]
 
 Kind = Literal["csv", "parquet", "jsonl", "xlsx"]
 DecimalMark = Literal[".", ","]

@@ -13,6 +13,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from pipelines import database
+
 # What Unicode calls separators (SQL's trim(text) takes those away), and tab, line feed and carriage return.
 WHITESPACE = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u202f\u205f\u3000"
 MOST_CHARACTERS = 32_000_000  # of a row; so that a file without line ends takes a bounded amount of memory
@@ -66,18 +68,7 @@ def literally(path: Path) -> str:
 
 def clear(con: duckdb.DuckDBPyConnection) -> None:
     """Remove what an earlier file left behind."""
-    drop(con, "raw", "cells", "shifts", "malformed")
-
-
-def drop(con: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Drop the tables and views of `staging` that have these names; all where none is given."""
-    found = con.execute(
-        "select 'view' as kind, view_name from duckdb_views() where database_name = 'staging' and not internal"
-        " union all select 'table', table_name from duckdb_tables() where database_name = 'staging' order by kind desc"
-    ).fetchall()
-    for kind, name in found:
-        if not names or name in names:
-            con.execute(f"drop {kind} staging.{name}")
+    database.drop(con, "staging", "raw", "cells", "shifts", "malformed")
 
 
 @contextmanager
