@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from pipelines.listings import FORMULA_BEGINNINGS
+from tests import acme
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
 
 
@@ -88,20 +89,22 @@ def test_free_dates_write_an_interim_workbook_and_keep_no_report_rows(reported: 
     assert kept() == before
 
 
-def test_a_file_of_a_day_is_reported_row_by_row(reported: Path, tmp_path: Path) -> None:
-    rollforward(reported, "rebuild")  # a home of its own would take longer
-    landing = reported / "landing/green-acres/entries/zz-late.csv"
-    landing.write_text(
+def test_a_file_of_a_day_is_reported_row_by_row(tmp_path: Path) -> None:
+    home = acme.furnish(tmp_path / "home")
+    rollforward(home, *acme.JUNE)
+    acme.land(
+        home,
+        "entries/zz-late.csv",
         "entry_id,entry_type,occurred_at,member_id,amount\n"
-        "late-1,created,2026-06-11T09:00:00,ga-m-000001,5.00\n"
-        "late-2,created,2026-06-12T09:00:00,ga-m-000001,5.001\n"
+        "late-1,created,2026-06-11T09:00:00,ada,5.00\n"
+        "late-2,created,2026-06-12T09:00:00,ada,5.001\n",
     )
-    done = rollforward(reported, "ingest")
-    assert "green-acres/entries/zz-late.csv: 2 read, 1 accepted, 0 duplicates, 1 rejected" in done.stdout
-    said = rollforward(reported, "rejects").stdout
-    assert 'landing/green-acres/entries/zz-late.csv, row 3: amount "5.001" has 3 decimals, USD has 2' in said
-    report = rollforward(reported, "report", "--month", "2026-06", "--merchant", "green-acres")
-    assert report.stdout.strip().endswith("credits-green-acres-2026-06-v2.xlsx")
+    done = rollforward(home, "ingest")
+    assert "acme/entries/zz-late.csv: 2 read, 1 accepted, 0 duplicates, 1 rejected" in done.stdout
+    said = rollforward(home, "rejects").stdout
+    assert 'landing/acme/entries/zz-late.csv, row 3: amount "5.001" has 3 decimals, USD has 2' in said
+    report = rollforward(home, *acme.JUNE)
+    assert report.stdout.strip().endswith("credits-acme-2026-06-v2.xlsx")
     assert "(+5.00)" in report.stderr
 
 

@@ -39,6 +39,7 @@ def tables_of(home: Installation) -> dict[str, Counter[str]]:
         }
 
 
+@pytest.mark.slow
 def test_the_sample_comes_out_alike_with_the_optimizers_of_duckdb_and_without_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

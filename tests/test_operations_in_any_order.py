@@ -130,7 +130,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=3, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=2, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
