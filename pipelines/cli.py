@@ -15,6 +15,7 @@ from pipelines.terminal import (
     WORKBOOK,
     Files,
     Output,
+    counted,
     everywhere,
     exports,
     from_copies,
@@ -153,11 +154,11 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
     show_rows(home, output, rows, _rejected_text, files)
     accepted = int(rows["accepted_since"].sum())
     if accepted:
-        output.say(f"{accepted:,} rows of these have been accepted since.")
+        output.say(f"{counted(accepted, 'row of these has', 'rows of these have')} been accepted since.")
     if rows.height > accepted:
         output.say(
-            f"{rows.height - accepted:,} rows are set aside; all others were loaded. Correct them at the source and"
-            " send them again."
+            f"{counted(rows.height - accepted, 'row is', 'rows are')} set aside; all others were loaded. Correct what"
+            " is wrong at the source and send it again."
         )
     else:
         output.say("No row is set aside.")
@@ -229,7 +230,10 @@ def batches(home: "Home", output: Output, merchants: tuple[str, ...], files: Fil
     rows = from_copies(home, output, merchants, lambda: batches.read(home, merchants, {**filters, "batch_id": None}))
     show_rows(home, output, rows, lambda found: table(found.select(batches.SHOWN)), files)
     if rows.height:
-        output.say(f"{rows.height:,} batches. View details: rollforward --home {home.path} batches show ID")
+        output.say(
+            f"{counted(rows.height, 'batch', 'batches')}. Issue dates are in the merchant's time."
+            f" View details: rollforward --home {home.path} batches show ID"
+        )
 
 
 @batches.command()
@@ -277,7 +281,7 @@ def flags(home: "Home", output: Output, merchants: tuple[str, ...], files: Files
 
         if rule not in {known.name for known in anomalies.rules()}:
             output.say(f'There is no rule "{rule}".')
-    output.say(f"{rows.height:,} flags. What each rule means and what to do: docs/anomalies.md")
+    output.say(f"{counted(rows.height, 'flag', 'flags')}. What each rule means and what to do: docs/anomalies.md")
 
 
 @main.command()
@@ -397,7 +401,8 @@ def _say_rejected(home: "Home", output: Output) -> None:
         output.say(str(problem))
         return
     if rows.height:
-        output.say(f"{rows.height:,} rows of files are set aside. To see them: rollforward --home {home.path} rejects")
+        what = counted(rows.height, "row of files is", "rows of files are")
+        output.say(f"{what} set aside. To see what is wrong: rollforward --home {home.path} rejects")
 
 
 def _rejected_text(rows: "pl.DataFrame") -> str:

@@ -19,7 +19,7 @@ _HASHED_TEXTS = (
     *("reason", "reason_details", "internal_note", "creator_name", "creator_email", "approved_by", "location"),
 )
 
-# A character that texts do not have.
+# Hardly any text has this character, which stands between texts that are hashed.
 _BETWEEN = "\x1f"
 
 _MACROS = {

@@ -36,6 +36,11 @@ def printable(text: str) -> str:
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """1 row; 1,247 rows."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
     """--home and --json, before or after the command's name."""
 
@@ -249,7 +254,7 @@ def show_rows(
                     # Polars has no strerror, and says both in a text of its own.
                     why = problem.strerror or str(problem).partition(" (os error")[0]
                     output.fail(f"{path} cannot be written: {why}.")
-                output.say(f"{rows.height:,} rows written to {path}")
+                output.say(f"{counted(rows.height, 'row', 'rows')} written to {path}")
         return
     worded = listings.worded(home, rows)
     if output.as_json:
@@ -268,4 +273,5 @@ def table(rows: "pl.DataFrame", longest: int = 40, all_rows: str = "--csv FILE")
         tbl_formatting="ASCII_MARKDOWN",
     ):  # fmt: skip
         more = f"\n… and {rows.height - SHOWN_ROWS:,} more; {all_rows} has all." if rows.height > SHOWN_ROWS else ""
-        return f"{rows.head(SHOWN_ROWS)}{more}" if rows.height else "None."
+        shown = rows.head(SHOWN_ROWS).with_columns(pl.col(pl.String).fill_null(""))
+        return f"{shown}{more}" if rows.height else "None."

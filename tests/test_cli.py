@@ -259,7 +259,7 @@ def test_rows_that_were_accepted_since_are_told_from_those_that_are_set_aside(tm
     assert a.startswith("landing/acme/entries/june.csv, row 2: ")
     assert a.endswith(" Accepted since.")
     assert b.endswith('"much" is not an amount; write it like 1234.50.')
-    assert everything.stderr.startswith("1 rows of these have been accepted since.\n1 rows are set aside; ")
+    assert everything.stderr.startswith("1 row of these has been accepted since.\n1 row is set aside; ")
     assert rollforward(tmp_path, "rejects").stdout == f"{b}\n"
 
 
