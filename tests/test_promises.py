@@ -1,9 +1,12 @@
 """Rows against what their table promises: what breaks it stops the step, and is told with the first values that do."""
 
+from types import ModuleType
+
 import duckdb
 import pytest
 
 from pipelines import promises
+from schemas import audits, facts, ledger, reports
 from schemas.table import Money, Table, Text, Whole, money, text, whole
 
 
@@ -45,3 +48,15 @@ def test_what_breaks_a_promise_is_told_whether_the_rows_are_in_duckdb_or_at_hand
             promises.check(Jars, connection.execute(rows).pl(), "jars")
         with pytest.raises(promises.BrokenPromiseError, match=rf"^jars: .*{said}.* Nothing of this step was kept"):
             promises.validate(connection, Jars, rows, [], "jars")
+
+
+@pytest.mark.parametrize("layer", [audits, facts, ledger, reports])
+def test_no_table_promises_what_is_not_held(layer: ModuleType) -> None:
+    """Columns, types, blanks and values of single columns are; that values are unique, or of whole rows, is not."""
+    tables = [promise for promise in vars(layer).values() if isinstance(promise, type) and issubclass(promise, Table)]
+    assert len(tables) > 1
+    for promise in tables:
+        schema = promise.to_schema()
+        assert not schema.checks, promise
+        assert not schema.unique, promise
+        assert not [name for name, column in schema.columns.items() if column.unique], promise
