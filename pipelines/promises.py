@@ -47,38 +47,36 @@ def hold(holds: bool, otherwise: str) -> None:
 def validate(
     connection: duckdb.DuckDBPyConnection, promise: type[Table], select: str, parameters: Sequence[Any], name: str
 ) -> int:
-    """Check the rows of `select` against `promise`; how many there are.
+    """Check the rows of `select` against `promise`, a slice at a time; how many there are.
 
-    What may not be blank is counted where it lies; only columns whose values are promised more are read, a slice at a
-    time. Raises BrokenPromiseError with the first values that break it.
+    Columns and types are checked of all columns; values are read of those whose values are promised something, and of
+    others that may not be blank, whether they are.
+    Raises BrokenPromiseError with the first values that break it.
     """
     check(promise, connection.execute(f"from ({select}) limit 0", parameters).pl(), name)
-    filled = [f'"{column}"' for column in never_blank(promise)]
-    counts = connection.execute(
-        f"select {', '.join(['count(*)', *(f'count({column})' for column in filled)])} from ({select})",  # noqa: S608 - names of ours
-        parameters,
-    ).fetchone()
-    assert counts
-    if min(counts) < counts[0]:
-        blank = " or ".join(f"{column} is null" for column in filled)
-        check(promise, connection.execute(f"from ({select}) where {blank} limit 1", parameters).pl(), name)
-    values = promised_values(promise)
-    if counts[0] and values.columns:
-        read = ", ".join(f'"{column}"' for column in values.columns)
-        for batch in connection.execute(f"select {read} from ({select})", parameters).to_arrow_reader(SLICE_ROWS):  # noqa: S608 - names of ours
-            _hold_to(values, pl.DataFrame(pl.from_arrow(batch)), ValidationDepth.DATA_ONLY, name)
-    return int(counts[0])
+    values = promised_values(promise).columns
+    columns = ", ".join(
+        [
+            *(f'"{column}"' for column in values),
+            *(
+                f'if("{column}" is null, null, true) as "{column}"'
+                for column in never_blank(promise)
+                if column not in values
+            ),
+        ]
+    )
+    rows = 0
+    for batch in connection.execute(f"select {columns} from ({select})", parameters).to_arrow_reader(SLICE_ROWS):  # noqa: S608 - names of ours
+        frame = pl.DataFrame(pl.from_arrow(batch))
+        rows += frame.height
+        _check_values(promise, frame, name)
+    return rows
 
 
 def check(promise: type[Table], frame: pl.DataFrame, name: str) -> pl.DataFrame:
     """`frame`, if it keeps `promise`. Raises BrokenPromiseError with the first values that break it."""
     _check_columns(promise, name, *frame.schema.items())
-    # All columns at once: for pandera each is a query of its own, however few rows there are.
-    if any(frame.select(never_blank(promise)).null_count().row(0)):
-        _hold_to(promise.to_schema(), frame, ValidationDepth.DATA_ONLY, name)
-    values = promised_values(promise)
-    if frame.height and values.columns:
-        _hold_to(values, frame.select([*values.columns]), ValidationDepth.DATA_ONLY, name)
+    _check_values(promise, frame, name)
     return frame
 
 
@@ -86,6 +84,16 @@ def check(promise: type[Table], frame: pl.DataFrame, name: str) -> pl.DataFrame:
 def _check_columns(promise: type[Table], name: str, *columns: tuple[str, pl.DataType]) -> None:
     """The columns and their types: what is right once is so for all rows that have them."""
     _hold_to(promise.to_schema(), pl.DataFrame(schema=dict(columns)), ValidationDepth.SCHEMA_ONLY, name)
+
+
+def _check_values(promise: type[Table], frame: pl.DataFrame, name: str) -> None:
+    """Blanks, of all columns at once (pandera asks a query for each, however few rows there are), then values."""
+    filled = never_blank(promise)
+    if any(frame.select(filled).null_count().row(0)):
+        _hold_to(promise.to_schema().select_columns(filled), frame.select(filled), ValidationDepth.DATA_ONLY, name)
+    values = promised_values(promise)
+    if frame.height and values.columns:
+        _hold_to(values, frame.select([*values.columns]), ValidationDepth.DATA_ONLY, name)
 
 
 def _hold_to(promise: DataFrameSchema, frame: pl.DataFrame, depth: ValidationDepth, name: str) -> None:
