@@ -24,6 +24,9 @@ CHUNK_ENTRIES = 125_000
 # So many are looked up once and kept at hand; more are looked up each time.
 FEW_ENTRIES = 250_000
 BATCH_ROWS = 122_880  # a row group of DuckDB
+# Movements are put in so many at a time: two whole row groups, one for each of two cores. What fills no row group is
+# written again with what comes after it.
+APPENDED_ROWS = 2 * BATCH_ROWS
 FIRST_ROWS = 3
 
 # Everything below `facts` that the replay works with; its names are those that the files of sql/facts/ read.
@@ -303,6 +306,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         # They are known here: nobody needs to look for them.
         database.drop(connection, "temp", "stale_movements")
         _create(connection, "stale_movements", "from facts.movements limit 0")
+    waiting = pl.DataFrame()
     for some in _parts(members, SLICE_ENTRIES):
         asked = {"first": some["member"].min(), "last": some["member"].max()}
         _create(connection, "replay_members", "from counted_members where member between $first and $last", asked)
@@ -313,13 +317,15 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         for chunk in _in_chunks(connection, some):
             replayed = chunks.replay(chunk, members, places, policies)
             promises.check(facts.Movements, replayed.movements, "facts.movements")
-            _append(connection, "facts.movements", replayed.movements)
+            waiting = _append_whole(connection, "facts.movements", waiting, replayed.movements)
             if are_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
             result.accounts += replayed.accounts
             result.entries += chunk.height
             result.movements += replayed.movements.height
+    if waiting.height:
+        _append(connection, "facts.movements", waiting)
     result.members += members.height
 
 
@@ -458,6 +464,17 @@ def _create(
     connection: duckdb.DuckDBPyConnection, name: str, select: str, parameters: dict[str, Any] | None = None
 ) -> None:
     connection.execute(f"create or replace temp table {name} as {select}", parameters)
+
+
+def _append_whole(
+    connection: duckdb.DuckDBPyConnection, table: str, waiting: pl.DataFrame, rows: pl.DataFrame
+) -> pl.DataFrame:
+    """Append of what is waiting and these rows as many as fill row groups; what is left waits."""
+    both = pl.concat([waiting, rows]) if waiting.height else rows
+    whole = both.height // APPENDED_ROWS * APPENDED_ROWS
+    if whole:
+        _append(connection, table, both.head(whole))
+    return both.slice(whole)
 
 
 def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
