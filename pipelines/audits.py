@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from pipelines import anomalies, batches
+from pipelines.counts import counted
 from pipelines.periods import Period
 from pipelines.resources import Session
 from pipelines.tables import Check, asset_key, markdown
@@ -33,8 +34,8 @@ class HeldBack:
     def __str__(self) -> str:
         more = f" And {self.errors - len(self.first):,} more." if self.errors > len(self.first) else ""
         return (
-            f"The workbook of {self.period.merchant.id}, {self.period.name}, is held back: {self.errors:,}"
-            f" {'error' if self.errors == 1 else 'errors'} (block_on_errors). {' '.join(self.first)}{more}"
+            f"The workbook of {self.period.merchant.id}, {self.period.name}, is held back:"
+            f" {counted(self.errors, 'error', 'errors')} (block_on_errors). {' '.join(self.first)}{more}"
             f" Correct them at the source, or set block_on_errors = false, and run the report again; to see them:"
             f" rollforward flags --merchant {self.period.merchant.id} --severity error"
         )
@@ -104,7 +105,7 @@ def _no_errors(session: Session) -> dg.AssetCheckResult:
         check_name=NO_ERRORS.spec.name,
         asset_key=FLAGS,
         severity=dg.AssetCheckSeverity.ERROR if held else dg.AssetCheckSeverity.WARN,
-        description=f"{flags.height:,} flags are errors"
+        description=counted(flags.height, "flag is an error", "flags are errors")
         + (f"; workbooks held back: {', '.join(sorted(held))}" if held else ""),
         metadata={"errors": flags.height, "flags": markdown(flags, shown, SHOWN_FLAGS)},
     )

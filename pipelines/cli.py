@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.counts import counted
 from pipelines.operations.commands import COMMANDS
 from pipelines.terminal import (
     WORKBOOK,
     Files,
     Output,
-    counted,
     everywhere,
     exports,
     from_copies,
@@ -388,7 +388,9 @@ def _files_text(told: dict[str, Any]) -> str:
         f" {file['duplicates']:,} duplicates, {file['rejected']:,} rejected"
         for file in told["files"]
     ]
-    return "\n".join(lines) if lines else f"Nothing new; {told['unchanged_files']:,} files are known."
+    return (
+        "\n".join(lines) if lines else f"Nothing new; {counted(told['unchanged_files'], 'file is', 'files are')} known."
+    )
 
 
 def _say_rejected(home: "Home", output: Output) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipelines import database, models, promises
+from pipelines.counts import counted
 from schemas import facts
 
 # Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
@@ -231,7 +232,8 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
         )
         raise RestatementError(
             f"{merchant_id}: the settings have changed since its months were published ({changed[merchant_id]}). With"
-            f" them {movements:,} movements of published months would come out otherwise, the first on {first_day}."
+            f" them {counted(movements, 'movement', 'movements')} of published months would come out otherwise, the"
+            f" first on {first_day}."
             " Nothing was changed. Put the setting back; or, if what was published is to be restated, report those"
             " months again with --restate (in the launchpad: restate: true): each becomes a new version beside the"
             f" former one.{read_again}"
@@ -257,7 +259,7 @@ def _refuse_undeclared_balance_types(connection: duckdb.DuckDBPyConnection) -> N
         )
         raise UndeclaredBalanceTypeError(
             f'merchants.toml no longer declares balance type "{balance_type}" of merchant "{merchant_id}", but'
-            f" {entries:,} entries have it. {what_to_do}"
+            f" {counted(entries, 'entry has', 'entries have')} it. {what_to_do}"
         )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
+from pipelines.counts import counted
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -34,11 +36,6 @@ def printable(text: str) -> str:
     What would steer the terminal is written out as JSON does it, in which it means the same character.
     """
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """1 row; 1,247 rows."""
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -594,7 +594,7 @@ def test_bad_rows_refuse_the_csv_with_row_and_column(gym: Office) -> None:
 
 
 def test_a_row_with_a_cell_too_many_refuses_the_csv(gym: Office) -> None:
-    assert "gift cards.csv has 1 bad rows, and nothing of it is taken: row 2: " in csv_refusal(
+    assert "gift cards.csv has 1 bad row, and nothing of it is taken: row 2: " in csv_refusal(
         gym, "member_id,amount\nlee,5,9\n"
     )
 
@@ -607,7 +607,7 @@ def test_a_csv_with_another_column_or_that_is_not_there_is_refused(gym: Office) 
 
 def test_a_member_who_is_in_the_csv_twice_gets_both_and_it_is_warned_of(office: Office) -> None:
     made = csv_preview(office, "member_id,amount\nlee,5\nlee,6\nray,1\n")
-    assert made.warnings == ("1 members are in the file more than once: lee.",)
+    assert made.warnings == ("1 member is in the file more than once: lee.",)
     assert [str(entry["amount"]) for entry in processed(office, made)] == ["5.0000", "6.0000", "1.0000"]
 
 

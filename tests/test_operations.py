@@ -354,7 +354,7 @@ def test_a_batch_comes_down_by_what_remains_and_says_who_cannot(sale: Office) ->
         ("di", Decimal("0.0000"), Decimal("5.0000")),
         ("ed", Decimal("5.0000"), Decimal("0.0000")),
     ]
-    assert shown.warnings == ("1 recipients cannot come to 5.00 USD in full: 5.00 USD stay as they are.",)
+    assert shown.warnings == ("1 recipient cannot come to 5.00 USD in full: 5.00 USD stay as they are.",)
     sale.process(shown)
     assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["1.00", "0.00", "5.00"]
 
@@ -461,7 +461,7 @@ def test_what_was_done_is_told_without_those_who_were_left_out(sale: Office) -> 
     taken = sale.process(back, exclude=["cy"])
     assert (taken.total, taken.explanation) == (
         Decimal("10.0000"),
-        "Took back 10.00 USD of batch sale from 1 members. 10.00 USD had been used by 1 and stay. Left out: cy.",
+        "Took back 10.00 USD of batch sale from 1 member. 10.00 USD had been used by 1 member and stay. Left out: cy.",
     )
 
 

@@ -550,7 +550,7 @@ def test_a_nested_value_is_named(reading: Reading) -> None:
     ("line", "reason", "column"),
     [
         ('{"id": "b", "amount": 1, "colour": 1}', "unknown_column", "colour"),
-        ('{"id": "b", "amount": 1, " note": 1}', "unknown_column", " note"),
+        ('{"id": "b", "amount": 1, "no te": 1}', "unknown_column", "no te"),
         ('{"id": "b", "amount": 1, "id": "c"}', "duplicate_column", "id"),
         ('{"id": "b", "amount": 1, "": "c"}', "unnamed_column", None),
     ],
@@ -565,6 +565,17 @@ def test_a_required_key_on_no_line_refuses_the_file(reading: Reading) -> None:
     problem = reading.refused('{"id": "a"}\n{"id": "b", "Colour": 1}\n', "jsonl")
     assert (problem.reason, problem.column) == ("missing_column", "amount")
     assert reading('{"id": "a"}\n{"amount": 1}\n', "jsonl").rows_read == 2
+
+
+def test_keys_of_json_are_trimmed_as_the_names_of_columns_are_in_other_kinds_of_files(reading: Reading) -> None:
+    read = reading(
+        '{" id": "a", "amount\\t": 1.50, "Colour ": {"x": 1}}\n{"id": "b", "\\u00a0amount": null, "note ": " x "}\n',
+        "jsonl",
+    )
+    assert read == Read(2, 0, ("id", "amount", "note"))
+    assert reading.rows == [(1, "a", "1.5", None), (2, "b", None, "x")]
+    problem = reading.refused('{"id": "a", "amount": 1, " id": "b"}\n', "jsonl")
+    assert (problem.reason, problem.column) == ("duplicate_column", "id")
 
 
 def test_a_file_without_any_json_is_all_malformed(reading: Reading) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import polars as pl
 
 from pipelines import amounts, clock
+from pipelines.counts import counted
 from pipelines.operations.engine import Desk, Operation, Plan, recipients_of, sum_of, unknown
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import AdjustBatch, ReverseBatch
@@ -46,12 +47,12 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         )
     if not remaining:
         raise unknown("batch", request.batch, f"has nothing left to take back of {in_all}.")
-    users = credits.filter(pl.col("used") > 0)["member_id"].n_unique()
+    used_by = counted(credits.filter(pl.col("used") > 0)["member_id"].n_unique(), "recipient has", "recipients have")
     if used and not request.unused_only:
         raise unknown(
             "batch",
             request.batch,
-            f"is partly used: {users:,} recipients have used {spent} of {in_all}. With"
+            f"is partly used: {used_by} used {spent} of {in_all}. With"
             f" unused_only, the {left} that remain are taken back, and what was used stays with them.",
         )
     recipients = credits.filter((pl.col("remaining") > 0) | (pl.col("used") > 0)).select(
@@ -100,9 +101,10 @@ def reverse_plan(desk: Desk, request: ReverseBatch) -> Plan:
         unit=unit,
         total=remaining,
         recipients=recipients,
-        filters=f"Batch {request.batch}, issued on {issued}: {in_all} in {issued_credits.height:,} credits."
+        filters=f"Batch {request.batch}, issued on {issued}: {in_all} in"
+        f" {counted(issued_credits.height, 'credit', 'credits')}."
         f" It can be reversed until {last_day}. Reason: {reason}.",
-        warnings=(f"{users:,} recipients have used {spent}, which stay with them.",) if used else (),
+        warnings=(f"{used_by} used {spent}, which stay with them.",) if used else (),
         batch_id=request.batch,
         retold=retold,
     )
@@ -212,7 +214,8 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     )
     short = recipients.filter(pl.col("stays") > 0)
     missing = desk.told(sum_of(short["stays"]), unit)
-    warning = f"{short.height:,} recipients cannot come to {each} in full: {missing} stay as they are."
+    who = counted(short.height, "recipient", "recipients")
+    warning = f"{who} cannot come to {each} in full: {missing} stay as they are."
     retold = partial(_adjustment_retold, desk, request, each)
     plan = Plan(
         entries=entries,
@@ -240,10 +243,11 @@ def _reversal_retold(desk: Desk, request: ReverseBatch, plan: Plan) -> Plan:
     members = recipients.filter(pl.col("amount") > 0)["member_id"].n_unique()
     users = recipients.filter(pl.col("stays") > 0)
     taken, spent = desk.told(plan.total, plan.unit), desk.told(sum_of(users["stays"]), plan.unit)
+    used_by = counted(users["member_id"].n_unique(), "member", "members")
     return replace(
         plan,
-        explanation=f"Took back {taken} of batch {request.batch} from {members:,} members."
-        + (f" {spent} had been used by {users['member_id'].n_unique():,} and stay." if len(users) else ""),
+        explanation=f"Took back {taken} of batch {request.batch} from {counted(members, 'member', 'members')}."
+        + (f" {spent} had been used by {used_by} and stay." if len(users) else ""),
         approval=f"Taking back {taken} is above reversal_limit {limit:,f}"
         if limit is not None and plan.total > limit
         else None,

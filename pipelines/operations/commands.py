@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.counts import counted
 from pipelines.terminal import (
     Files,
     Output,
@@ -253,7 +254,7 @@ def _operate(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
     output.data(told, told["explanation"])
     if told["already"]:
         output.say(f"{told['operation_id']} had been done before; nothing was posted now.")
-    said = f"Operation {told['operation_id']}: {told['entries']:,} entries."
+    said = f"Operation {told['operation_id']}: {counted(told['entries'], 'entry', 'entries')}."
     output.say(f"{said} Next: rollforward --home {home.path} operations")
     untold.forget(home, request["merchant"], told["operation_id"])
 
@@ -288,8 +289,9 @@ def _process(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
     if told["filters"]:
         output.say(told["filters"])
     done = "had been processed before; nothing was posted now" if told["already"] else "is done"
+    entries = counted(told["entries"], "entry", "entries")
     output.say(
-        f"{told['operation_id']} {done}: {told['entries']:,} entries, {told['total']} {told['unit']} in all."
+        f"{told['operation_id']} {done}: {entries}, {told['total']} {told['unit']} in all."
         f" Every one of them: {told['csv_file']}"
     )
 

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from pipelines import readers
+from pipelines.counts import counted
 from pipelines.operations.engine import Desk, Operation, Plan
 from pipelines.operations.issuing import batch_of, batch_plan
 from pipelines.operations.requests import RefusedError, Who
@@ -56,6 +57,7 @@ def credits_csv_plan(desk: Desk, request: CreditsCsv) -> Plan:
     readers.clear(desk.shard.connection)
     _refuse_bad_rows(path, rows, malformed)
     repeated = rows.filter(pl.col("member_id").is_duplicated())["member_id"].unique(maintain_order=True)
+    who = counted(repeated.len(), "member is", "members are")
     named = ", ".join(repeated.head(3)) + (", …" if repeated.len() > 3 else "")
     return batch_plan(
         desk,
@@ -65,7 +67,7 @@ def credits_csv_plan(desk: Desk, request: CreditsCsv) -> Plan:
         filters=f"{batch.description} ({batch.credit_type}): the rows of {path.name}, dated {batch.day}."
         + (f"\nReason: {batch.reason}" if batch.reason else "")
         + (f"\nLocation: {batch.location}" if batch.location else ""),
-        warnings=(f"{repeated.len():,} members are in the file more than once: {named}.",) if repeated.len() else (),
+        warnings=(f"{who} in the file more than once: {named}.",) if repeated.len() else (),
     )
 
 
@@ -104,5 +106,6 @@ def _refuse_bad_rows(path: Path, rows: pl.DataFrame, malformed: list[tuple[int, 
     if not said:
         return
     first = [said[row] for row in sorted(said)[:_SHOWN_ROWS]]
-    more = f" And {len(said) - len(first):,} more rows." if len(said) > len(first) else ""
-    raise RefusedError(f"{path.name} has {len(said):,} bad rows, and nothing of it is taken: {' '.join(first)}{more}")
+    more = f" And {counted(len(said) - len(first), 'more row', 'more rows')}." if len(said) > len(first) else ""
+    how_many = counted(len(said), "bad row", "bad rows")
+    raise RefusedError(f"{path.name} has {how_many}, and nothing of it is taken: {' '.join(first)}{more}")

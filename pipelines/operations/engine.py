@@ -19,6 +19,7 @@ import polars as pl
 
 from pipelines import amounts, clock, listings, models, promises
 from pipelines.access import Role, read_access
+from pipelines.counts import counted
 from pipelines.journal import Journal, make_folder
 from pipelines.operations import posting, untold
 from pipelines.operations.requests import RefusedError, Who, asked
@@ -476,6 +477,6 @@ def _record(desk: Desk, operation: Operation, request: Mapping[str, Any], plan: 
         total=str(plan.total),
         sha256=posting.archive(desk.home, entries),
     )
-    desk.doing(f"Posting {entries.height:,} entries")
+    desk.doing(f"Posting {counted(entries.height, 'entry', 'entries')}")
     posting.record(desk.shard, desk.merchant.id, content, desk.at)
     return Outcome(desk.operation_id, operation.kind, entries.height, plan.unit, plan.total, plan.explanation)

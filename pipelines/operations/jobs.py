@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines import amounts, ingest, replay
+from pipelines.counts import counted
 from pipelines.operations import untold
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.engine import Desk, Operation, Outcome, Preview, desk_for, perform, preview, process
@@ -160,7 +161,7 @@ def _shown(desk: Desk, made: Preview) -> dict[str, Any]:
             }
         ),
         "recipients": markdown(made.recipients.head(SHOWN_RECIPIENTS)),
-        "what": f"{made.recipients.height:,} credits, {desk.told(made.total, made.unit)} in all.",
+        "what": f"{counted(made.recipients.height, 'credit', 'credits')}, {desk.told(made.total, made.unit)} in all.",
         "recipient_count": made.recipients.height,
         "total": float(made.total),
         "warnings": "\n".join(made.warnings) or "None.",

@@ -3,6 +3,7 @@
 import polars as pl
 
 from pipelines import amounts
+from pipelines.counts import counted
 from pipelines.operations.engine import Desk, Operation, Plan, sum_of, unknown
 from pipelines.operations.requests import MergeBalanceTypes, RefusedError
 from pipelines.operations.values import said, signed_amount, unit_of
@@ -36,7 +37,8 @@ def merge_plan(desk: Desk, request: MergeBalanceTypes) -> Plan:
     credits = credits.with_row_index("position", 1).with_columns(pl.col("position").cast(pl.Int64), number=desk.number)
     members = credits["member_id"].n_unique()
     amount, sources = desk.told(total, unit), ", ".join(request.sources)
-    what = f"{amount} of {credits.height:,} credits of {members:,} members from {sources}"
+    held = f"{counted(credits.height, 'credit', 'credits')} of {counted(members, 'member', 'members')}"
+    what = f"{amount} of {held} from {sources}"
     if request.delete_from_source:
         return Plan(
             pl.concat([_out(desk, credits, reason), _in(credits, request.destination)], how="diagonal"),

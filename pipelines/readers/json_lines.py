@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.readers import staged
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names
-from pipelines.readers.staged import MOST_CHARACTERS, MOST_TEXT, Read
+from pipelines.readers.staged import MOST_CHARACTERS, MOST_TEXT, WHITESPACE, Read
 from pipelines.readers.text_file import TextFile, not_text, open_text
 
 CHUNK_BYTES = 4_000_000
@@ -49,13 +49,13 @@ def read(
     text = open_text(path, encoding, scratch, lambda start: start.lstrip().startswith("{"))
     if "\0" in text.start().partition("\n")[0]:
         raise not_text("first line")
-    present = _columns(con, text, shape)
+    present, padded = _columns(con, text, shape)
     cells = [f"c{place}" for place in range(len(present))]
     schema = pa.schema(
         [("source_row", pa.int64()), *((name, pa.string()) for name in ("line", *cells, "text", "reason", "detail"))]
     )
     values = {cell: f'coalesce({cell}, object."{name}")' for cell, name in zip(cells, present, strict=True)}
-    with staged.streamed(con, _batches(text, present, schema, decimal_mark), schema):
+    with staged.streamed(con, _batches(text, present, schema, decimal_mark, padded=padded), schema):
         con.execute(
             f"""
             create table staging.cells as
@@ -95,8 +95,10 @@ def read(
     return staged.finish(con, dict(zip(present, cells, strict=True)), shape.columns)
 
 
-def _columns(con: duckdb.DuckDBPyConnection, text: TextFile, shape: Shape) -> list[str]:
-    """The known columns that the file has, after a look at every key of every line."""
+def _columns(con: duckdb.DuckDBPyConnection, text: TextFile, shape: Shape) -> tuple[list[str], bool]:
+    """The known columns that the file has, after a look at every key of every line; and whether a key has space around
+    it, which is not of its name.
+    """
     with staged.streamed(con, (_split(first, chunk) for first, chunk, _ in _chunks(text)), LINES):
         found = con.execute(
             """
@@ -109,17 +111,24 @@ def _columns(con: duckdb.DuckDBPyConnection, text: TextFile, shape: Shape) -> li
     if not found:
         raise UnreadableFileError("empty_file", "The file has only blank lines. Export it again and send it again.")
     named: dict[str, None] = {}
+    padded = False
     for number, keys in found:
-        match_names(keys, replace(shape, required=frozenset()), f"line {number:,}")
-        named.update(dict.fromkeys(keys))
+        names = [key.strip(WHITESPACE) for key in keys]
+        padded = padded or names != keys
+        match_names(names, replace(shape, required=frozenset()), f"line {number:,}")
+        named.update(dict.fromkeys(names))
     if named:
         match_names(list(named), shape, "the file")
-    return [name for name in shape.columns if name in named]
+    return [name for name in shape.columns if name in named], padded
 
 
-def _batches(text: TextFile, present: Sequence[str], schema: pa.Schema, decimal_mark: str) -> Iterator[pa.RecordBatch]:
-    """The lines that are not blank, the unusual ones already taken apart, with null for the line."""
-    unusually = UNUSUAL if decimal_mark == "." else f"{UNUSUAL}|{WITH_DECIMALS}"
+def _batches(
+    text: TextFile, present: Sequence[str], schema: pa.Schema, decimal_mark: str, *, padded: bool
+) -> Iterator[pa.RecordBatch]:
+    """The lines that are not blank, the unusual ones already taken apart, with null for the line; with `padded` keys,
+    which DuckDB would not find, all are unusual.
+    """
+    unusually = "" if padded else UNUSUAL if decimal_mark == "." else f"{UNUSUAL}|{WITH_DECIMALS}"
     for first, chunk, too_long in _chunks(text):
         batch = _split(first, chunk)
         if too_long:
@@ -183,7 +192,8 @@ def _apart(line: str, present: Sequence[str], decimal_mark: str) -> tuple[str | 
     if not isinstance(pairs, _Object):
         return *nothing, line, "not_an_object", None
     cells = dict.fromkeys(present)
-    for key, value in pairs:
+    for named, value in pairs:
+        key = named.strip(WHITESPACE)
         if key not in cells:
             continue
         if isinstance(value, str) and "\0" in value:
