@@ -5,11 +5,13 @@ what zoneinfo does with fold=0, and what DuckDB's and Polars' own conversions do
 tzdata package alone, so that every machine converts alike. Nothing here knows what the times are for.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from importlib import resources
+from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,9 +43,17 @@ def zone(name: str) -> ZoneInfo:
     """
     if name not in known_timezones():
         raise UnknownTimezoneError(name)
-    parts = name.split("/")
-    with resources.files("tzdata.zoneinfo").joinpath(*parts).open("rb") as rules:
-        return ZoneInfo.from_file(rules, key=name)
+    return ZoneInfo.from_file(BytesIO(_rules(name)), key=name)
+
+
+@cache
+def rules_hash(name: str) -> str:
+    """What tells a timezone's rules from those that another release of tzdata has for it."""
+    return hashlib.sha256(_rules(name)).hexdigest()[:12]
+
+
+def _rules(name: str) -> bytes:
+    return resources.files("tzdata.zoneinfo").joinpath(*name.split("/")).read_bytes()
 
 
 @cache

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines import database, faults, models, promises, readers, stopping
+from pipelines import clock, database, faults, models, promises, readers, stopping
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal, JournalError, make_folder, put_in_place
 from pipelines.operations import posting
@@ -598,6 +598,7 @@ def _reading_settings(merchant: Merchant) -> str:
     return json.dumps(
         {
             "timezone": merchant.timezone,
+            "timezone_rules": clock.rules_hash(merchant.timezone),
             "units": merchant.units,
             "decimal_comma": merchant.decimal_comma,
             "ignore_columns": sorted(merchant.ignore_columns),
@@ -615,17 +616,21 @@ def _reads_differently(shard: Shard, merchant: Merchant) -> bool:
 
 
 def _of_another_timezone(shard: Shard, merchant: Merchant) -> list[str]:
-    """A warning where files were read in another timezone than the merchant now has: they are not read again."""
+    """A warning where files were read in another timezone, or by other rules of it: they are not read again."""
     last = shard.connection.execute(
         "select settings from ledger.readings semi join ledger.files using (merchant_id) where merchant_id = $1",
         [merchant.id],
     ).fetchone()
-    was = json.loads(last[0])["timezone"] if last else merchant.timezone
-    if was == merchant.timezone:
+    was, rules = json.loads(last[0]) if last else {}, clock.rules_hash(merchant.timezone)
+    if was.get("timezone", merchant.timezone) != merchant.timezone:
+        changed = f'the timezone was "{was["timezone"]}" and is "{merchant.timezone}"'
+    elif was.get("timezone_rules", rules) != rules:
+        changed = f"{merchant.timezone} has other rules in this release of tzdata"
+    else:
         return []
     said = (
-        f'{merchant.id}: the timezone was "{was}" and is "{merchant.timezone}". Times without offset in the files that'
-        " were taken before are still those of the former one. Run `rollforward rebuild`, which reads them again."
+        f"{merchant.id}: {changed}. Times without offset in the files that were taken before are still as they were"
+        " read then. Run `rollforward rebuild`, which reads them again."
     )
     return [said]
 

@@ -206,9 +206,12 @@ def _changed_policies(connection: duckdb.DuckDBPyConnection, merchants: Collecti
     for merchant_id, before, now in found:
         was, is_now = json.loads(before), json.loads(now)
         told[merchant_id] = "; ".join(
-            f'{name.replace("_", " ")} was "{was.get(name)}" and is "{value}"'
+            f"{is_now['timezone']} has other rules in this release of tzdata"
+            if name == "timezone_rules"
+            else f'{name.replace("_", " ")} was "{was.get(name)}" and is "{value}"'
             for name, value in is_now.items()
-            if was.get(name) != value
+            # Another timezone has other rules.
+            if was.get(name) != value and (name != "timezone_rules" or was.get("timezone") == is_now["timezone"])
         )
     return told
 
@@ -225,9 +228,9 @@ def _refuse_restatement(connection: duckdb.DuckDBPyConnection, changed: Mapping[
     if differs:
         merchant_id, movements, first_day = differs[0]
         read_again = (
-            " Times without offset in files that were taken before are still those of the former timezone:"
+            " Times without offset in files that were taken before are still as they were read then:"
             " `rollforward rebuild` reads them again."
-            if "timezone was" in changed[merchant_id]
+            if "timezone was" in changed[merchant_id] or "other rules" in changed[merchant_id]
             else ""
         )
         raise RestatementError(

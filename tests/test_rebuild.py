@@ -13,6 +13,7 @@ from pipelines.settings import SettingsError
 from pipelines.shards import LedgerUnavailableError, ledger_path
 from tests.homes import ACME, ENTRY, Installation, csv, make_home
 from tests.processes import environment, rollforward
+from tests.zones import former_rules
 
 GIFT = csv([{**ENTRY, "entry_id": "one", "balance_type": "gift"}, {**ENTRY, "entry_id": "two"}])
 WITHOUT_GIFT = ACME.replace('gift = { unit = "USD" }\n', "")
@@ -122,4 +123,18 @@ def test_a_changed_timezone_asks_for_a_rebuild_which_reads_times_in_files_again(
     rebuilt(home)
     taken = home.ingest()
     assert [entry["occurred_at"].hour for entry in taken.entries if entry["entry_id"] == "three"] == [3]
+    assert taken.result.warnings == []
+
+
+def test_a_timezone_that_has_other_rules_than_when_its_files_were_read_asks_for_a_rebuild(home: Installation) -> None:
+    noon = csv([{**ENTRY, "entry_id": "three", "occurred_at": "2026-06-01T12:00"}])
+    home.land("acme/entries/b.csv", noon)
+    with former_rules("America/New_York", those_of="Asia/Tokyo"):
+        home.ingest()
+    (asked,) = home.ingest().result.warnings
+    assert "acme: America/New_York has other rules in this release of tzdata." in asked
+    assert "Run `rollforward rebuild`" in asked
+    rebuilt(home)
+    taken = home.ingest()
+    assert [entry["occurred_at"].hour for entry in taken.entries if entry["entry_id"] == "three"] == [16]
     assert taken.result.warnings == []

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pipelines import periods, reports, shards
 from pipelines.periods import Period, PeriodError
 from pipelines.promises import BrokenPromiseError
+from pipelines.replay import RestatementError
 from pipelines.settings import Merchant
 from pipelines.workbook import contents_of
 from tests import oracle, random_ledgers
@@ -29,6 +30,7 @@ from tests.ledgers import Ledger, as_merchant, insert, merchant, open_ledger
 from tests.oracle import Policy
 from tests.reported import NOW, build, dates, ledger_of, month, report
 from tests.tables import assert_rows
+from tests.zones import former_rules
 
 UTC_FARM = merchant(timezone="UTC")
 TONGA = merchant(timezone="Pacific/Tongatapu")  # UTC+13
@@ -826,6 +828,45 @@ def test_the_opening_balance_is_held_against_what_its_own_merchant_first_publish
     )
     (default,) = beta["opening_balances"].where(balance_type="default")
     assert (default["opening_as_published"], default["late_entries"]) == (Decimal(3), Decimal(-3))
+
+
+def test_where_a_country_has_changed_its_clocks_each_movement_is_of_the_month_that_it_now_has() -> None:
+    farm = merchant(timezone="America/Puerto_Rico")  # UTC-4 all year; formerly, here, UTC-5 in winter
+    with former_rules("America/Puerto_Rico", those_of="America/New_York"):
+        former = ledger_of(
+            """
+            entry_id  entry_type  occurred_at       amount  expires_at
+            stays     created     2026-08-01T12:00    5.00
+            lapses    created     2026-08-01T12:00   10.00  2026-12-01T04:59:59
+        """,
+            farm,
+        )
+    ledger = former.with_merchants(farm)
+    ledger.replay()
+    november, december = build(ledger, month(ledger, "2026-11"), month(ledger, "2026-12"))
+    assert (november.total("closing_balance"), november.total("total_credit_expired")) == (Decimal(15), Decimal(0))
+    assert (december.total("opening_balance"), december.total("total_credit_expired")) == (Decimal(15), Decimal(10))
+    assert december.total("closing_balance") == Decimal(5)
+
+
+def test_a_change_of_clocks_that_would_restate_published_months_is_refused_in_words() -> None:
+    farm = merchant(timezone="America/Puerto_Rico")
+    with former_rules("America/Puerto_Rico", those_of="America/New_York"):
+        former = ledger_of(
+            """
+            entry_id  entry_type  occurred_at       amount
+            night     created     2026-12-01T04:30   10.00
+        """,
+            farm,
+        )
+    former.connection.execute(
+        "insert into ledger.published by name select 'acme' as merchant_id, 1 as event, '2026-11' as period,"
+        " 1 as version, true as is_final, '2026-12-01 05:00:00+00'::timestamptz as as_of, now() as recorded_at"
+    )
+    ledger = former.with_merchants(farm)
+    said = r"\(America/Puerto_Rico has other rules in this release of tzdata\).*`rollforward rebuild` reads them again"
+    with pytest.raises(RestatementError, match=said):
+        ledger.replay()
 
 
 def test_breakdowns_are_by_origin_of_the_credit_and_foot_to_the_totals() -> None:

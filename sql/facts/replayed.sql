@@ -1,7 +1,8 @@
 -- How far a merchant's entries reach, and what their replay depends on: one row per merchant with entries.
 --
 -- The replay is a pure function of the entries and these policies: where the policies differ from what was replayed,
--- all of the merchant is replayed afresh. `rules` is raised whenever the replay itself comes to mean something else.
+-- all of the merchant is replayed afresh. `rules` is raised whenever the replay itself comes to mean something else; the
+-- timezone's are others where a release of tzdata has a country's new law, and the days of movements with them.
 with units as (
   select
     merchant_id,
@@ -34,6 +35,7 @@ select
   json_object(
     'rules', 1,
     'timezone', timezone,
+    'timezone_rules', timezone_rules,
     'draw_order', draw_order,
     'refund_grace_days', refund_grace_days,
     'units', units
