@@ -166,6 +166,7 @@ class _Reading:
             "merchant_id": event.merchant_id,
             "event": event.number,
             "file_event": event.content.get("file_event", event.number),
+            "place": _place(shard, event),
             "recorded_at": event.recorded_at,
             "decimal_comma": self.merchant.decimal_comma,
             "id_columns": list(dataset.id_columns),
@@ -592,6 +593,14 @@ def _was_retried(shard: Shard, journal: Journal, merchant: Merchant, content: Ma
         return False
     former = journal.read(merchant.id, last[0]).content
     return all(former.get(name) == content[name] for name in ("file_event", "settings"))
+
+
+def _place(shard: Shard, event: Event) -> int:
+    """The event with which the file came, whose place its rows keep: a retry may read what another retry set aside."""
+    journal = Journal(shard.home)
+    while event.kind == "retry":
+        event = journal.read(event.merchant_id, event.content["file_event"])
+    return event.number
 
 
 def _reading_settings(merchant: Merchant) -> str:

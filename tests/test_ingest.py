@@ -1284,6 +1284,19 @@ def test_a_member_set_aside_and_read_again_keeps_the_place_of_its_file(home: Ins
     assert named(taken) == {"ada": "Two", "bob": late}
 
 
+def test_a_batch_set_aside_twice_keeps_the_place_of_its_file(home: Installation) -> None:
+    home.land("acme/batches/1.csv", "batch_id,declared_total,till\nb1,1.234,4\n")
+    home.land("acme/batches/2.csv", "batch_id,declared_total\nb1,5.00\n")
+    home.ingest()
+    ignoring = ACME.replace('currency = "USD"', 'currency = "USD"\nignore_columns = ["till"]')
+    home.configure(ignoring)
+    assert home.ingest().reasons == [(2, "declared_total", "finer_than_any_unit")]
+    home.configure(ignoring.replace("USD", "KWD"))
+    assert home.ingest().open == []
+    with home.opened() as shard:
+        assert shard.connection.execute("select declared_total from ledger.batches").fetchall() == [(Decimal(5),)]
+
+
 # ---- several shards
 
 

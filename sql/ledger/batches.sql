@@ -20,7 +20,7 @@ with said as (
     $recorded_at as recorded_at,
     $source_file as source_file,
     source_row,
-    $file_event::bigint as file_event,
+    $place::bigint as file_event,
     $event::bigint as event
   from staging.batches
   union all by name

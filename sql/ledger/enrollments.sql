@@ -18,13 +18,13 @@ with said as (
     status,
     $source_file as source_file,
     source_row,
-    $file_event::bigint as file_event,
+    $place::bigint as file_event,
     $event::bigint as event
   from staging.enrollments
   union all by name
   select *
   from ledger.enrollments
-  where merchant_id = $merchant_id and file_event >= $file_event
+  where merchant_id = $merchant_id and file_event >= $place
 )
 
 select *

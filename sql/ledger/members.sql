@@ -18,7 +18,7 @@ with said as (
     updated_at,
     $source_file as source_file,
     source_row,
-    $file_event::bigint as file_event,
+    $place::bigint as file_event,
     $event::bigint as event
   from staging.members
   union all by name

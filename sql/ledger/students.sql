@@ -11,13 +11,13 @@ with said as (
     keywords,
     $source_file as source_file,
     source_row,
-    $file_event::bigint as file_event,
+    $place::bigint as file_event,
     $event::bigint as event
   from staging.students
   union all by name
   select *
   from ledger.students
-  where merchant_id = $merchant_id and file_event >= $file_event
+  where merchant_id = $merchant_id and file_event >= $place
 )
 
 select *
