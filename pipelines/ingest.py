@@ -333,9 +333,11 @@ class _Reading:
             " and row(kept.event, kept.source_row) < row($file_event::bigint, accepted.source_row)",
             asked,
         )
+        # Equal bytes that came later under another name are the newest word once more.
+        among = "" if self.dataset.grows else "and event <= $file_event"
         self.sql.execute(
             f"update ledger.rejected_rows set closed_event = $event where {open_rows} and source_row = 0"  # noqa: S608 - names of ours
-            " and (sha256 = $sha256 or (source_file = $source_file and event < $file_event))"
+            f" and (sha256 = $sha256 {among} or (source_file = $source_file and event < $file_event))"
             " and not exists (from staging.malformed where source_row = 0)",
             {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
         )

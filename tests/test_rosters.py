@@ -221,6 +221,23 @@ def test_a_snapshot_read_at_last_stays_when_what_was_set_aside_of_it_is_read_aga
     assert [charge for (charge,) in held(home, "charges", "charge_id")] == ["c1", "c2"]
 
 
+def test_equal_files_that_could_not_be_read_each_take_their_place_when_they_can(home: Installation) -> None:
+    """The first one was sent once more under a third name, after another."""
+    first, second = table(STUDENTS).encode() + "zoë,lee,,,\n".encode("cp1252"), "student_id,member_id\nzoë,ray\n"
+    for name, content in (("1", first), ("2", second.encode("cp1252")), ("3", first)):
+        home.land(f"acme/students/{name}.csv", content)
+    assert home.ingest().counts == [(1, 0, 0, 1)] * 3
+    home.configure(ACME.replace('currency = "USD"', 'currency = "USD"\nencoding = "cp1252"'))
+    taken = home.ingest()
+    assert taken.counts == [(3, 3, 0, 0), (1, 1, 0, 0), (3, 3, 0, 0)]
+    assert taken.open == []
+    assert held(home, "students", "student_id, source_file") == [
+        ("mia", "acme/students/3.csv"),
+        ("tom", "acme/students/3.csv"),
+        ("zoë", "acme/students/3.csv"),
+    ]
+
+
 def test_a_rebuild_comes_to_the_same_rosters(home: Installation) -> None:
     home.land("acme/students/1.csv", table(STUDENTS))
     home.land("acme/enrollments/1.csv", csv([ENROLLMENT, {**ENROLLMENT, "enrollment_id": "e2", "kind": "?"}]))
