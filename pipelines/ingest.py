@@ -189,11 +189,13 @@ class _Reading:
             self._model("ledger", self.dataset.name, "staging.newest")
         # All that is staged is typed and judged by now, and a large file's cells are many.
         database.drop(self.sql, "staging", "raw", "cells", "shifts")
+        # A snapshot of which no row could go in, as of a file that could not be read, leaves the one before in place.
+        takes_its_place = accepted > 0 or (rows_read == 0 and not self.again)
         # A transaction writes to one database.
         with promises.transaction(self.sql):
-            self._put_in()
+            self._put_in(takes_its_place=takes_its_place)
             kept = self._set_aside() if is_anything_wrong else 0
-            self._close_rejections()
+            self._close_rejections(takes_its_place=takes_its_place)
             outcome = _record_file(
                 self.shard, self.event, "retry" if self.again else "first",
                 rows_read, accepted, duplicates, rows_read - accepted - duplicates,
@@ -266,13 +268,14 @@ class _Reading:
             " where source_row in (select source_row from staging.verdicts where verdict <> 'accepted')"
         )
 
-    def _put_in(self) -> None:
+    def _put_in(self, *, takes_its_place: bool) -> None:
         table = f"ledger.{self.dataset.name}"
+        if self.dataset.snapshot and not takes_its_place:
+            return
         if not self.dataset.grows:
             replaced = f"{self.dataset.id_column} in (select {self.dataset.id_column} from staging.newest)"  # noqa: S608 - names of ours
             if self.dataset.snapshot:
-                # A file that could not be read is no snapshot: the one before stays.
-                replaced = "not exists (from staging.malformed where source_row = 0)"
+                replaced = "true"  # all before it
             self.sql.execute(
                 f"delete from {table} where merchant_id = $1 and {replaced}",  # noqa: S608 - names of ours
                 [self.event.merchant_id],
@@ -307,7 +310,7 @@ class _Reading:
         assert new is not None
         return int(kept[0]) + int(new[0])
 
-    def _close_rejections(self) -> None:
+    def _close_rejections(self, *, takes_its_place: bool) -> None:
         """Close what was set aside and has gone in: by its own reading, or as another row with its id that came later.
 
         A file that could not be read is closed when it can be, or when its path has come to hold one that can, or its
@@ -341,11 +344,10 @@ class _Reading:
             " and not exists (from staging.malformed where source_row = 0)",
             {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
         )
-        if self.dataset.snapshot:
+        if self.dataset.snapshot and takes_its_place:
             self.sql.execute(
-                f"update ledger.rejected_rows set closed_event = $event where {open_rows}"  # noqa: S608 - names of ours
-                " and event < $file_event and not exists (from staging.malformed where source_row = 0)",
-                asked,
+                f"update ledger.rejected_rows set closed_event = $event where {open_rows} and event < $place",  # noqa: S608 - names of ours
+                {key: self.parameters[key] for key in ("merchant_id", "dataset", "event", "place")},
             )
 
     def _model(self, layer: str, name: str, into: str) -> None:

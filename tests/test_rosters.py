@@ -168,6 +168,22 @@ def test_a_file_that_cannot_be_read_is_no_snapshot(home: Installation) -> None:
     assert [who for (who,) in held(home, "students", "student_id")] == ["mia", "tom"]
 
 
+def test_a_file_of_which_no_row_can_go_in_is_no_snapshot(home: Installation) -> None:
+    """A page of an error under the name of a roster has lines, and none of them is a row."""
+    home.land("acme/students/1.csv", table(STUDENTS) + "zoe\n")
+    home.ingest()
+    home.land("acme/students/2.jsonl", "<html>\n<p>Error 500</p>\n")
+    taken = home.ingest()
+    assert taken.counts == [(2, 0, 0, 2)]
+    assert [row["source_file"] for row in taken.open] == [
+        "acme/students/1.csv",
+        *["acme/students/2.jsonl"] * 2,
+    ]
+    assert [who for (who,) in held(home, "students", "student_id")] == ["mia", "tom"]
+    home.ingest(retry=True)
+    assert [who for (who,) in held(home, "students", "student_id")] == ["mia", "tom"]
+
+
 def test_what_was_set_aside_of_a_snapshot_is_closed_by_the_next_one(home: Installation) -> None:
     home.land("acme/charges/1.csv", csv([CHARGE, {**CHARGE, "charge_id": "c2", "amount": "?"}]))
     assert len(home.ingest().open) == 1
