@@ -233,7 +233,8 @@ class _Reading:
         self._replace_staged("raw", f"select 0::bigint as source_row, {self._no_cells()} where false", {})
         self._replace_staged(
             "malformed",
-            "select 0::bigint as source_row, null::varchar as text, $reason as reason, $explanation as explanation",
+            "select 0::bigint as source_row, null::varchar as text, $reason as reason, $explanation as explanation,"
+            " null::varchar as cells",
             {"reason": problem.reason, "explanation": str(problem)},
         )
 

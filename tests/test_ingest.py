@@ -896,6 +896,30 @@ def test_a_row_of_a_corrected_file_at_the_same_path_closes_the_row_it_corrects(h
     assert taken.open == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("csv", "e1,created,2026-06-01,ada\ne2,created,2026-06-01,ada,2\n"),
+        ("csv", "e1,created,2026-06-01,ada,1,000\n"),
+        ("csv", 'e1,created,2026-06-01,ada,1,000\ne2,created,2026-06-01,ada,"2" "\n'),
+        ("jsonl", '{"entry_id": "e1", "entry_type": "created", "occurred_at": "2026-06-01", "amount": [1]}\n'),
+    ],
+)
+def test_a_row_that_could_not_be_taken_apart_is_closed_when_its_entry_goes_in_later(
+    home: Installation, kind: str, wrong: str
+) -> None:
+    header = "entry_id,entry_type,occurred_at,member_id,amount\n" if kind == "csv" else ""
+    if kind == "jsonl":
+        wrong += json.dumps({**ENTRY, "entry_id": "e0"}) + "\n"
+    home.land(f"acme/entries/a.{kind}", header + wrong)
+    before = home.ingest().open
+    assert "e1" in {row["row_id"] for row in before}
+    home.land("acme/entries/b.csv", csv([{**ENTRY, "entry_id": "e3"}]))
+    assert home.ingest().open == before, "another entry is no correction"
+    home.land("acme/entries/c.csv", csv([{**ENTRY, "entry_id": "e1"}]))
+    assert {row["row_id"] for row in home.ingest().open} == {row["row_id"] for row in before} - {"e1"}
+
+
 def test_a_retry_of_rows_that_are_as_wrong_as_before_changes_nothing(home: Installation) -> None:
     home.land("acme/entries/a.csv", entries_csv("""
         entry_id  amount

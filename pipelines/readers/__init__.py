@@ -32,7 +32,8 @@ def read(
     """Read the file into the attached database `staging`, outside of any transaction.
 
     Leaves there `raw`: source_row BIGINT, then every column of the shape as text without whitespace around it, null
-    for nothing; `malformed`: (source_row BIGINT, text, reason, explanation) of the rows that could not be taken apart;
+    for nothing; `malformed`: (source_row BIGINT, text, reason, explanation, cells) of the rows that could not be taken
+    apart, with what their cells seem to say as JSON, by column;
     and tables that these are views of. `clear` removes all. `encoding` is that of text that is not UTF-8. Temporary
     files are made in the folder `scratch` and removed.
     Cells that are numbers, not text, are written with `decimal_mark`, as the text of their neighbours is.

@@ -132,7 +132,7 @@ def _number(
     accepted, rejected, rejected_bytes, blank = totals
     if accepted + rejected != counts.records - 1 or rejected > MOST_REJECTED or rejected_bytes > BATCH_CHARACTERS:
         return None
-    malformed: list[tuple[int, str, str | None]] = []
+    malformed: list[tuple[int, str, str | None, list[str | None]]] = []
     delimiters = (accepted + 1) * (len(cells) - 1)
     # A record has a line here for each cell that is missing or too many, and for each error.
     for number, text in con.execute(
@@ -141,7 +141,7 @@ def _number(
         found = [fit(record, len(cells)) for record in records_of(text.strip("\r\n"), delimiter)]
         if len(found) > 1 or any(record.reason not in ("too_few_cells", "too_many_cells") for record in found):
             return None
-        malformed += [(number, record.text, record.reason) for record in found]
+        malformed += [(number, record.text, record.reason, _told(record, held)) for record in found]
         delimiters += sum(len(record.cells) - 1 for record in found)
     # DuckDB lets a row end with one delimiter too many, and a delimiter inside text shifts every cell behind it.
     if delimiters != counts.delimiters:
@@ -163,6 +163,12 @@ def _number(
         where=where if blank else "true",
         malformed=malformed,
     )
+
+
+def _told(record: Record, held: dict[str, str]) -> list[str | None]:
+    """What the cells of a malformed row seem to say, in the order of `held`."""
+    cells = {f"c{place}": cell.strip(WHITESPACE) or None for place, cell in enumerate(record.cells)}
+    return [cells.get(cell) for cell in held.values()]
 
 
 def _shift(con: duckdb.DuckDBPyConnection) -> None:
@@ -237,4 +243,5 @@ def _row(record: Record, width: int, blank: int) -> tuple[int | str | None, ...]
     record = fit(record, width, blank)
     if record.reason is None:
         return (record.number, *record.cells, None, None)
-    return (record.number, *[None] * width, record.text, record.reason)
+    told = [] if record.reason == "nul_byte" else record.cells[:width]
+    return (record.number, *told, *[None] * (width - len(told)), record.text, record.reason)

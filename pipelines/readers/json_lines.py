@@ -192,6 +192,7 @@ def _apart(line: str, present: Sequence[str], decimal_mark: str) -> tuple[str | 
     if not isinstance(pairs, _Object):
         return *nothing, line, "not_an_object", None
     cells = dict.fromkeys(present)
+    wrong: tuple[str, str] | None = None
     for named, value in pairs:
         key = named.strip(WHITESPACE)
         if key not in cells:
@@ -199,17 +200,19 @@ def _apart(line: str, present: Sequence[str], decimal_mark: str) -> tuple[str | 
         if isinstance(value, str) and "\0" in value:
             return *nothing, line, "nul_byte", None
         if isinstance(value, list):
-            return *nothing, line, "nested_value", key
+            wrong = wrong or ("nested_value", key)
+            continue
         if isinstance(value, _Number):
             plain = _plain(value)
             if plain is None:
-                return *nothing, line, "impossible_number", key
+                wrong = wrong or ("impossible_number", key)
+                continue
             cells[key] = plain.replace(".", decimal_mark)
         elif isinstance(value, bool):
             cells[key] = str(value).lower()
         else:
             cells[key] = value
-    return *cells.values(), None, None, None
+    return (*cells.values(), line, *wrong) if wrong else (*cells.values(), None, None, None)
 
 
 def _plain(number: str) -> str | None:

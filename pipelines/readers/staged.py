@@ -105,23 +105,34 @@ def finish(
     source_row: str = "source_row",
     rows: str = "staging.cells",
     where: str = "reason is null",
-    malformed: Sequence[tuple[int, str, str | None]] | None = None,
+    malformed: Sequence[tuple[int, str, str | None, Sequence[str | None]]] | None = None,
 ) -> Read:
     """Make `staging.malformed` and the view `staging.raw`, and count.
 
     `held` names the column of `staging.cells` in which each known column is that the file has. The `malformed` are
-    (source_row, text, reason), or None where they are in `staging.cells` with a reason and a detail.
+    (source_row, text, reason, cells in the order of `held`), or None where they are in `staging.cells` with a reason
+    and a detail.
     """
     if malformed is None:
-        _explain(con, "select source_row, text, reason, detail from staging.cells where reason is not null", {})
-    else:
+        told = ", ".join(f"'{name}', {cell}" for name, cell in held.items())
         _explain(
             con,
-            "select unnest($rows) as source_row, unnest($texts) as text, unnest($found) as reason, null as detail",
+            f"select source_row, text, reason, detail, json_object({told})::varchar as cells"  # noqa: S608 - names of ours
+            " from staging.cells where reason is not null",
+            {},
+        )
+    else:
+        told = ", ".join(f"'{name}', told[{place}]" for place, name in enumerate(held, 1))
+        _explain(
+            con,
+            f"select source_row, text, reason, null as detail, json_object({told})::varchar as cells"  # noqa: S608 - names of ours
+            " from (select unnest($rows) as source_row, unnest($texts) as text, unnest($found) as reason,"
+            " unnest($told::varchar[][]) as told)",
             {
-                "rows": [row for row, _, _ in malformed],
-                "texts": [text for _, text, _ in malformed],
-                "found": [reason for _, _, reason in malformed],
+                "rows": [row for row, _, _, _ in malformed],
+                "texts": [text for _, text, _, _ in malformed],
+                "found": [reason for _, _, reason, _ in malformed],
+                "told": [cells for _, _, _, cells in malformed],
             },
         )
     listed = ", ".join(f'{held.get(name, "null::varchar")} as "{name}"' for name in columns)
@@ -137,7 +148,10 @@ def finish(
 
 def _explain(con: duckdb.DuckDBPyConnection, found: str, parameters: dict[str, list[Any]]) -> None:
     """Make `staging.malformed` of the rows of `found`, in words."""
-    con.execute("create table staging.malformed (source_row bigint, text varchar, reason varchar, explanation varchar)")
+    con.execute(
+        "create table staging.malformed"
+        " (source_row bigint, text varchar, reason varchar, explanation varchar, cells varchar)"
+    )
     # Most files have none, and to plan what follows takes longer than to read a small one.
     if not con.execute(f"from ({found}) limit 1", parameters).fetchone():
         return
@@ -148,7 +162,8 @@ def _explain(con: duckdb.DuckDBPyConnection, found: str, parameters: dict[str, l
             source_row,
             case when length(text) <= {MOST_TEXT} then text else left(text, {MOST_TEXT}) || $cut end,
             reason,
-            replace(map($reasons, $explanations)[reason], '{{detail}}', coalesce(detail, '')) || $next_step
+            replace(map($reasons, $explanations)[reason], '{{detail}}', coalesce(detail, '')) || $next_step,
+            cells
         from ({found})
         order by source_row
         """,  # noqa: S608 - names of ours

@@ -111,7 +111,13 @@ select
   reason,
   explanation,
   text as row,
-  null::varchar as row_id,
+  -- What its cells seem to say: when an entry of that id goes in later, this row has been corrected.
+  if(
+    cells is null, null,
+    nullif(array_to_string(list_transform($id_columns, lambda name: coalesce(
+      cells::json ->> name, if(name = 'balance_type', 'default', null)
+    )), ' '), '')
+  ) as row_id,
   $sha256 as sha256,
   $recorded_at as rejected_at,
   null::bigint as closed_event

@@ -69,7 +69,7 @@ class _Bench:
         numbers = [row[0] for row in (*rows, *aside)]
         assert len(set(numbers)) == len(numbers) == read.rows_read, "a row is lost or there twice"
         assert read.malformed == len(aside)
-        assert all(explanation for *_, explanation in aside), "a row is set aside without a reason"
+        assert all(explanation for *_, explanation, _ in aside), "a row is set aside without a reason"
         return rows, aside
 
 
