@@ -772,6 +772,14 @@ def test_an_explanation_names_the_column_and_what_it_says(home: Installation) ->
     ]
 
 
+def test_an_explanation_says_where_a_value_has_what_does_not_show(home: Installation) -> None:
+    """A mark of direction, as programs in Arabic and Hebrew put it before numbers."""
+    home.land("acme/entries/a.csv", csv([{**ENTRY, "entry_id": "e1", "amount": "\u200f10.00"}]))
+    assert home.ingest().explanation == (
+        'amount "\u200f10.00" (with characters that do not show) is not an amount; write it like 1234.50.'
+    )
+
+
 def test_every_reason_that_the_sql_gives_has_an_explanation() -> None:
     judging = [*models.load_all("staging"), *(m for m in models.load_all("ledger") if m.name.endswith("_verdicts"))]
     reasons = set(re.findall(r"'[a-z_]+:([a-z_]+)'", "".join(model.sql for model in judging)))

@@ -23,12 +23,13 @@ explained as (
   from broken
 ),
 
--- What an explanation quotes: on one line, and not longer than a person reads.
+-- What an explanation quotes: on one line, and not longer than a person reads. Marks of direction, joiners and the like
+-- would leave a value that looks as it should.
 quoted as (
   select
     explained.*,
     column_name || ' "' || regexp_replace(if(length(value) > 80, left(value, 79) || '…', value), '\s+', ' ', 'g') || '"'
-      as said,
+      || if(regexp_matches(value, '\p{Cf}'), ' (with characters that do not show)', '') as said,
     decimals_of(plain_amount(value, $decimal_comma)) as value_decimals,
     kind.unit,
     kind.decimals,
