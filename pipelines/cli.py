@@ -180,7 +180,9 @@ def rejects(home: "Home", output: Output, merchants: tuple[str, ...], everything
 @click.option("--created-to", help="Only balances whose first movement was on this day or earlier.")
 @click.option("--updated-from", help="Only balances that last moved on this day or later.")
 @click.option("--updated-to", help="Only balances that last moved on this day or earlier.")
-@click.option("--min-history", type=int, help="Only balances with at least so many rows of history.")
+@click.option(
+    "--min-history", type=click.IntRange(0, 10**12), help="Only balances with at least so many rows of history."
+)
 @exports
 @everywhere
 def balances(home: "Home", output: Output, merchants: tuple[str, ...], files: Files, **filters: Any) -> None:

@@ -200,7 +200,11 @@ def office_once(tmp_path_factory: pytest.TempPathFactory) -> Office:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(("--min-balance", "ten"), '"ten" is not an amount'), (("--created-to", "May"), '"May" is not a date')],
+    [
+        (("--min-balance", "ten"), '"ten" is not an amount'),
+        (("--created-to", "May"), '"May" is not a date'),
+        (("--min-history", "9" * 20), f"{'9' * 20} is not in the range"),
+    ],
 )
 def test_a_filter_that_is_no_amount_or_day_is_said(office_once: Office, arguments: tuple[str, ...], said: str) -> None:
     done = CliRunner().invoke(main, ["--home", str(office_once.home), "balances", *arguments])
