@@ -1,15 +1,17 @@
 -- Customer balances that meet the filters: one row per member and balance type.
 --
--- Days are the merchant's.
+-- Days are the merchant's. A letter with an accent is the same whether it is written as one character or as two.
 select balance.*
 from facts.customer_balances as balance
 join settings.merchants as merchant on merchant.merchant_id = balance.merchant_id
 where list_contains($merchants, balance.merchant_id)
   and ($member::varchar is null or balance.member_id = $member)
   and ($email::varchar is null or contains(lower(balance.email), lower($email)))
-  and ($name::varchar is null or contains(lower(concat_ws(' ', balance.first_name, balance.last_name)), lower($name)))
-  and ($first_name::varchar is null or contains(lower(balance.first_name), lower($first_name)))
-  and ($last_name::varchar is null or contains(lower(balance.last_name), lower($last_name)))
+  and ($name::varchar is null or contains(
+    lower(nfc_normalize(concat_ws(' ', balance.first_name, balance.last_name))), lower(nfc_normalize($name))
+  ))
+  and ($first_name::varchar is null or contains(lower(nfc_normalize(balance.first_name)), lower(nfc_normalize($first_name))))
+  and ($last_name::varchar is null or contains(lower(nfc_normalize(balance.last_name)), lower(nfc_normalize($last_name))))
   and ($balance_type::varchar is null or balance.balance_type = $balance_type)
   and ($unit::varchar is null or balance.unit = $unit)
   and ($employee::varchar is null or balance.employee = ($employee = 'yes'))
