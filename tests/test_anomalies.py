@@ -441,6 +441,30 @@ def test_the_same_batch_again_within_a_week() -> None:
     )
 
 
+def test_the_same_batch_again_whose_credits_come_in_the_next_month_is_looked_at_there() -> None:
+    """Until they come, a month knows nothing of it but its date."""
+    credits = [
+        *recipients("first", "a", "b", at="2026-06-25T12:00"),
+        *recipients("again", "a", "b", at="2026-07-01T00:10"),
+        *recipients("after-a-week", "a", "b", at="2026-07-01T00:10"),
+    ]
+    batches = """
+        batch_id      issued_at
+        again         2026-06-30T23:50
+        after-a-week  2026-07-09T12:00
+    """
+    ledger = audited_ledger(credits, batches=batches)
+    june, july = build(ledger, month(ledger, "2026-06"), month(ledger, "2026-07"))
+    assert not list(flags(june, "duplicate_batch"))
+    assert_rows(
+        flags(july, "duplicate_batch"),
+        """
+        batch_id      amount_at_risk  observed  evidence_sheet
+        again; first  20.00           5         Credits Batches
+    """,
+    )
+
+
 def test_what_a_batch_is_given_after_the_month_does_not_make_it_another_than_it_was() -> None:
     twice = [
         *recipients("first", "a", "b", at="2026-06-01T12:00"),

@@ -4,7 +4,8 @@
 -- version: 1
 -- thresholds: duplicate_batch_days = 7
 -- means: A batch gives the same amounts to the same members for the same reason as another that was issued not more than
---   so many days before. Most often somebody pressed the button twice. What a batch is given after as_of is not looked at.
+--   so many days before. Most often somebody pressed the button twice. What a batch is given after as_of is not looked at;
+--   one that issues credits in a month after its own is looked at in that month too.
 -- do: If so, reverse the later one before its credits are used.
 with dates as (
   select
@@ -18,17 +19,33 @@ with dates as (
   group by all
 ),
 
--- Those of the period, and of the days before it.
+credited as (
+  select distinct period.merchant_id, period.period, credit.batch_id
+  from settings.periods as period
+  join facts.credits as credit
+    on credit.merchant_id = period.merchant_id
+    and credit.opened_at >= period.starts_at
+    and credit.opened_at < period.cutoff
+  where credit.entry_type = 'created' and credit.batch_id is not null
+),
+
+-- Those of the period, and of the days before them. Of the period is also one of before that credits in it: until its
+-- credits came it was like none.
 near as (
   select
-    period.merchant_id, period.period, period.timezone, period.starts_at, period.cutoff, period.as_of,
-    limits.duplicate_batch_days, dates.batch_id, dates.issued_at, dates.said_reason
+    period.merchant_id, period.period, period.timezone, period.as_of, limits.duplicate_batch_days,
+    dates.batch_id, dates.issued_at, dates.said_reason,
+    dates.issued_at >= period.starts_at or credited.batch_id is not null as is_of_period
   from settings.periods as period
   join settings.thresholds as limits on limits.merchant_id = period.merchant_id
-  join dates
-    on dates.merchant_id = period.merchant_id
-    and dates.issued_at >= period.starts_at - to_days(limits.duplicate_batch_days::integer)
-    and dates.issued_at < period.cutoff
+  join dates on dates.merchant_id = period.merchant_id and dates.issued_at < period.cutoff
+  left join credited
+    on credited.merchant_id = period.merchant_id
+    and credited.period = period.period
+    and credited.batch_id = dates.batch_id
+  qualify dates.issued_at >= min(dates.issued_at) filter (is_of_period) over (
+    partition by period.merchant_id, period.period
+  ) - to_days(limits.duplicate_batch_days::integer)
 ),
 
 dated as (
@@ -75,4 +92,4 @@ select
   || as_local(other_issued_at, timezone)::date
   || if(reason = '', '', ', for the same reason, ' || said(reason)) || '.' as explanation
 from pairs
-where issued_at >= starts_at and issued_at <= other_issued_at + to_days(duplicate_batch_days::integer)
+where is_of_period and issued_at <= other_issued_at + to_days(duplicate_batch_days::integer)
