@@ -51,18 +51,24 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
 
 
 def new_files(home: Home) -> list[str]:
-    """Files in landing/ that have come to rest and that the ledger, as its copy for readers has it, does not know.
+    """Files in landing/ that have come to rest and that their ledger, as its copy for readers has it, does not know.
 
     Of a copy or a folder that cannot be read all is new: the ingest says what is wrong, of those whose it is.
     Raises SettingsError.
     """
     merchants, _ = read_each_merchant(home)
     known: set[tuple[str, int, int]] = set()
-    for name in shards.by_shard(merchants):
+    for name, its in shards.by_shard(merchants).items():
         path = shards.read_copy_path(home, name)
         if path.is_file():
             with suppress(duckdb.Error), database.connect(path, read_only=True) as connection:
-                known |= set(connection.execute("select path, size_bytes, modified_ns from ledger.landing").fetchall())
+                # Of a merchant that was given to another shard the former one still knows, which nobody reads.
+                known |= set(
+                    connection.execute(
+                        "select path, size_bytes, modified_ns from ledger.landing where list_contains($1, merchant_id)",
+                        [[*its]],
+                    ).fetchall()
+                )
     new = []
     for merchant_id in merchants:
         try:

@@ -17,7 +17,7 @@ import dagster as dg
 import openpyxl
 import pytest
 
-from pipelines import alerts, due, ingest, runs, sensors
+from pipelines import alerts, database, due, ingest, runs, sensors
 from pipelines.alerts import Message
 from pipelines.definitions import defs
 from pipelines.resources import Voice
@@ -208,6 +208,24 @@ def test_a_damaged_copy_or_journal_of_some_is_in_the_way_of_nobodys_month_or_fil
         # Of acme nobody knows what comes after. What can be known of both is still looked at.
         (home.home.journal / "acme" / "000000000099.json").write_text("{")
         assert [event.passed for event in missed(instance).asset_events] == [True]
+
+
+def test_files_of_a_merchant_that_is_given_to_another_shard_are_new_there(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until they are taken, pages and lists say of the merchant that nothing is owed."""
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+    with runs.instance_of(home.home) as instance:
+        assert not landed(instance).run_requests
+        home.configure(TWO + 'shard = "islands"\n')
+        (request,) = landed(instance).run_requests
+        assert request.tags["files"] == "1"
+        runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+        assert not landed(instance).run_requests
+    with database.connect(read_copy_path(home.home, "islands"), read_only=True) as connection:
+        asked = "select sum(balance)::varchar from facts.customer_balances where merchant_id = 'bolt'"
+        assert connection.execute(asked).fetchone() == ("12.0000",)
 
 
 def test_a_folder_that_cannot_be_read_is_asked_for_so_that_a_run_says_so_and_others_files_are_taken(
