@@ -34,13 +34,10 @@ WATCHED_JOBS = ("ingest", "monthly_report", "__ASSET_JOB")
 )
 def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One run for what is new. The cursor tells what has been asked for already, today: what an ingest could not take
-    (a file without the right to read it) is tried again once a day.
+    (a file without the right to read it, or of a merchant whose settings are wrong) is tried again once a day.
     """
     home, now = find_home(), datetime.now(UTC)
-    try:
-        new = new_files(home)
-    except SettingsError as problem:
-        return dg.SkipReason(str(problem))
+    new = new_files(home)
     if not new:
         return dg.SensorResult(skip_reason="No file in landing/ is new.", cursor="")
     cursor = hashlib.sha256(json.dumps([f"{now:%Y-%m-%d}", *new]).encode()).hexdigest()
@@ -53,10 +50,13 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
 def new_files(home: Home) -> list[str]:
     """Files in landing/ that have come to rest and that their ledger, as its copy for readers has it, does not know.
 
-    Of a copy or a folder that cannot be read all is new: the ingest says what is wrong, of those whose it is.
-    Raises SettingsError.
+    Of a copy, a folder or settings that cannot be read all is new: the ingest says what is wrong, of those whose it is.
     """
-    merchants, _ = read_each_merchant(home)
+    try:
+        merchants, wrong = read_each_merchant(home)
+    except SettingsError as problem:
+        # A sensor that only skips tells nobody that files lie there.
+        return [str(problem)] if home.landing.is_dir() else []
     known: set[tuple[str, int, int]] = set()
     for name, its in shards.by_shard(merchants).items():
         path = shards.read_copy_path(home, name)
@@ -69,7 +69,7 @@ def new_files(home: Home) -> list[str]:
                         [[*its]],
                     ).fetchall()
                 )
-    new = []
+    new = [*wrong.values()]
     for merchant_id in merchants:
         try:
             for landed in ingest.landed_files(home, merchant_id, []):

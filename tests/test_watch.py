@@ -210,6 +210,35 @@ def test_a_damaged_copy_or_journal_of_some_is_in_the_way_of_nobodys_month_or_fil
         assert [event.passed for event in missed(instance).asset_events] == [True]
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (TWO + "[merchants", "cannot be read as TOML"),
+        (TWO.replace("USD", "USX").replace("NZD", "NZX"), '"USX" is not an ISO 4217 currency'),
+        (TWO.replace("NZD", "NZX"), '"NZX" is not an ISO 4217 currency'),
+    ],
+    ids=["no TOML", "all wrong", "one wrong"],
+)
+def test_where_settings_are_in_the_way_of_files_an_ingest_is_asked_for_once_a_day_and_its_alert_says_so(
+    home: Installation, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
+) -> None:
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+    home.configure(settings)
+    home.land("bolt/entries/late.csv", entries_csv(LATE))
+    with runs.instance_of(home.home) as instance:
+        tick = landed(instance)
+        assert len(tick.run_requests) == 1
+        result = defs.resolve_job_def("ingest").execute_in_process(instance=instance, raise_on_error=False)
+        sense_failure(instance, result.run_id)
+        (alert,) = told_in(home.home.alerts)
+        assert said in alert
+        assert not landed(instance, tick.cursor).run_requests
+        home.configure(TWO)
+        (request,) = landed(instance, tick.cursor).run_requests
+        assert request.tags["files"] == "1"
+
+
 def test_files_of_a_merchant_that_is_given_to_another_shard_are_new_there(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
