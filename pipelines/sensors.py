@@ -42,6 +42,8 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
         return dg.SensorResult(skip_reason="No file in landing/ is new.", cursor="")
     cursor = hashlib.sha256(json.dumps([f"{now:%Y-%m-%d}", *new]).encode()).hexdigest()
     if cursor == context.cursor:
+        # One whose process is gone says for ever that it has started, and nobody would be told before tomorrow's.
+        liveness.reap(context.instance, home, context.log.warning)
         return dg.SkipReason(f"An ingest has been asked for already, for {len(new):,} new files.")
     request = dg.RunRequest(run_config=unwatched(), tags={"files": f"{len(new):,}"})
     return dg.SensorResult(run_requests=[request], cursor=cursor)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -297,6 +297,30 @@ def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_no
         time.sleep(0.1)
         (request,) = landed(instance).run_requests
         assert request.tags["files"] == "1"
+
+
+def test_files_whose_ingest_was_killed_are_told_at_the_next_look_and_asked_for_again_the_next_day(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at once: what brings down one ingest brings down the next."""
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    with runs.instance_of(home.home) as instance:
+        tick = landed(instance)
+        job = defs.resolve_job_def("ingest")
+        killed = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        subprocess.run([sys.executable, "-c", KILLED, str(home.home.path), killed.run_id], check=False)
+        assert not landed(instance, tick.cursor).run_requests
+        sense_failure(instance, killed.run_id)
+        (alert,) = told_in(home.home.alerts)
+        assert "its process is gone" in alert
+
+        class Tomorrow(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> Any:
+                return datetime.now(tz) + timedelta(days=1)
+
+        monkeypatch.setattr("pipelines.sensors.datetime", Tomorrow)
+        assert landed(instance, tick.cursor).run_requests
 
 
 def test_a_run_that_nobody_watches_takes_no_half_of_a_file_that_is_still_being_copied(
