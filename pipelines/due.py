@@ -45,24 +45,26 @@ def published_months(
     """The published months of each merchant: those of the copy for readers, and what the journal says since then.
 
     Of merchants whose settings are `unreadable`, and with them their shard, only the journal tells; so it does where
-    the copy is damaged. Where the journal is, the copy does: the merchant's next run says what is wrong.
+    the copy is damaged or may not be read. Where the journal is, the copy does: the merchant's next run says what is
+    wrong.
     """
     ids = [*merchants, *(merchant_id for merchant_id in unreadable if MERCHANT_ID.fullmatch(merchant_id))]
     months: dict[str, set[date]] = {merchant_id: set() for merchant_id in ids}
     known: dict[str, set[int]] = {merchant_id: set() for merchant_id in ids}
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
-        if path.is_file():
-            rows: list[Any] = []
-            with suppress(duckdb.Error), database.connect(path, read_only=True) as connection:
-                rows = connection.execute(
-                    "select merchant_id, event, if(is_final, period, null) from ledger.published"
-                    " union all select merchant_id, event, null from ledger.files"
-                ).fetchall()
-            for merchant_id, event, period in rows:
-                if merchant_id in months:
-                    known[merchant_id].add(event)
-                    months[merchant_id] |= {parse_month(period)} if period else set()
+        rows: list[Any] = []
+        with suppress(duckdb.Error, OSError):
+            if path.is_file():
+                with database.connect(path, read_only=True) as connection:
+                    rows = connection.execute(
+                        "select merchant_id, event, if(is_final, period, null) from ledger.published"
+                        " union all select merchant_id, event, null from ledger.files"
+                    ).fetchall()
+        for merchant_id, event, period in rows:
+            if merchant_id in months:
+                known[merchant_id].add(event)
+                months[merchant_id] |= {parse_month(period)} if period else set()
     journal = Journal(home)
     for merchant_id in ids:
         with suppress(JournalError, OSError):

@@ -62,15 +62,12 @@ def new_files(home: Home) -> list[str]:
     known: set[tuple[str, int, int]] = set()
     for name, its in shards.by_shard(merchants).items():
         path = shards.read_copy_path(home, name)
-        if path.is_file():
-            with suppress(duckdb.Error), database.connect(path, read_only=True) as connection:
-                # Of a merchant that was given to another shard the former one still knows, which nobody reads.
-                known |= set(
-                    connection.execute(
-                        "select path, size_bytes, modified_ns from ledger.landing where list_contains($1, merchant_id)",
-                        [[*its]],
-                    ).fetchall()
-                )
+        with suppress(duckdb.Error, OSError):
+            if path.is_file():
+                with database.connect(path, read_only=True) as connection:
+                    # Of a merchant that was given to another shard the former one still knows, which nobody reads.
+                    asked = "select path, size_bytes, modified_ns from ledger.landing where merchant_id in $1"
+                    known |= set(connection.execute(asked, [[*its]]).fetchall())
     new = [*wrong.values()]
     for merchant_id in merchants:
         try:

@@ -239,6 +239,26 @@ def test_where_settings_are_in_the_way_of_files_an_ingest_is_asked_for_once_a_da
         assert request.tags["files"] == "1"
 
 
+def test_ledgers_that_may_not_be_read_are_for_an_ingest_to_tell(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after somebody ran a command as the superuser: not even whether a file is there can be asked."""
+    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    report(home, f"{due.month_just_ended(datetime.now(UTC)):%Y-%m}")
+    is_file = Path.is_file
+
+    def refused(path: Path, **options: Any) -> bool:
+        if path.parent == home.home.ledgers:
+            raise PermissionError(13, "Permission denied", f"{path}")
+        return is_file(path, **options)
+
+    with runs.instance_of(home.home) as instance:
+        monkeypatch.setattr(Path, "is_file", refused)
+        assert landed(instance).run_requests
+        # The journal says which months are published.
+        assert [event.passed for event in missed(instance).asset_events] == [True]
+
+
 def test_files_of_a_merchant_that_is_given_to_another_shard_are_new_there(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
