@@ -509,6 +509,30 @@ def test_the_header_must_say_one_known_person(reported: Installation, tmp_path: 
     assert ann.client.get("/m/acme", headers=[(HEADER, f" {ANN.upper()} ")]).status_code == 200
 
 
+def test_a_merchant_whose_settings_are_wrong_takes_no_page_from_the_others(
+    reported: Installation, tmp_path: Path
+) -> None:
+    made = Installation(Home(tmp_path / "home"))
+    shutil.copytree(reported.home.path, made.home.path)
+    made.configure(portals.MERCHANTS.replace('"NZD"', '"NZX"'))
+    everybodys, ann = (portal(made.home, tmp_path / "access.jsonl", person) for person in (None, ANN))
+    assert "Outstanding now" in everybodys.acme().text
+    home = everybodys.get("/")
+    assert home.status == 200
+    assert "The settings of elsewhere cannot be read" in home.text
+    assert "Acme" in home.text
+    assert everybodys.get("/m/elsewhere").status == 503
+    # It would lack a workbook, and look like all of them.
+    assert everybodys.get("/month.zip", month="2026-06").status == 503
+    # Whose it is not, does not hear of it.
+    assert ann.get("/month.zip", month="2026-06").status == 200
+    assert ann.get("/m/elsewhere").status == 404
+    assert "elsewhere" not in ann.get("/").text
+    eves = portal(made.home, tmp_path / "access.jsonl", EVE).get("/")
+    assert "The settings of elsewhere cannot be read" in eves.text
+    assert "No merchant is yours" not in eves.text
+
+
 def test_who_leaves_access_toml_is_out_at_once(reported: Installation, tmp_path: Path) -> None:
     ann, file = portal(reported.home, tmp_path / "log", ANN), reported.home.access_file
     said = file.read_text(encoding="utf-8")

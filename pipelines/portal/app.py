@@ -19,7 +19,7 @@ from pipelines.portal.copies import Copies
 from pipelines.portal.gate import AccessLog, Gate, Trust
 from pipelines.portal.masking import MaskingError
 from pipelines.portal.visit import DASH, Portal, Visit
-from pipelines.settings import Home
+from pipelines.settings import Home, Merchant
 
 DAGSTER_URL = "http://127.0.0.1:3000"
 
@@ -69,10 +69,7 @@ def _endpoint(page: Page, *, needs_merchant: bool = True) -> Callable[[Request],
         try:
             if not needs_merchant:
                 return page(Visit(request, None, None))
-            merchant = portal.merchants().get(request.path_params["merchant"])
-            if merchant is None or not visitor.is_of(merchant.id):
-                # Whether there is such a merchant is nobody else's business.
-                raise HTTPException(404, "There is no such merchant, or it is not one of yours.")
+            merchant = _merchant(portal, visitor, request.path_params["merchant"])
             with portal.copies.of(merchant, masked=not visitor.may("administrator", merchant.id)) as reader:
                 return page(Visit(request, merchant, reader))
         except settings.SettingsError as problem:
@@ -84,6 +81,17 @@ def _endpoint(page: Page, *, needs_merchant: bool = True) -> Callable[[Request],
             raise HTTPException(409, str(problem)) from None
 
     return endpoint
+
+
+def _merchant(portal: Portal, visitor: Actor, merchant_id: str) -> Merchant:
+    """The merchant, if the visitor may know of it. Raises SettingsError where its settings are wrong."""
+    merchants, wrong = portal.merchants()
+    if visitor.is_of(merchant_id) and merchant_id in wrong:
+        raise settings.SettingsError(wrong[merchant_id])
+    if visitor.is_of(merchant_id) and merchant_id in merchants:
+        return merchants[merchant_id]
+    # Whether there is such a merchant is nobody else's business.
+    raise HTTPException(404, "There is no such merchant, or it is not one of yours.")
 
 
 def _problem(request: Request, problem: Exception) -> Response:

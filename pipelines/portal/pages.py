@@ -20,7 +20,7 @@ from pipelines.portal.listed import LISTINGS, Listing
 from pipelines.portal.reversal import ways_of
 from pipelines.portal.shown import page_of, read, shown
 from pipelines.portal.visit import Visit
-from pipelines.settings import Merchant
+from pipelines.settings import Merchant, SettingsError
 from pipelines.workbook import ROLL_FORWARD, TOTALS
 from schemas.ledger import Entries
 from schemas.table import descriptions
@@ -43,8 +43,8 @@ ROLL_FORWARD_ROWS = {"opening_entries": "opening"}
 
 def home(visit: Visit) -> Response:
     """All merchants of the visitor, and each month as a zip."""
-    merchants = _merchants_of(visit)
-    if len(merchants) == 1:
+    merchants, unreadable = _merchants_of(visit), _unreadable_of(visit)
+    if len(merchants) == 1 and not unreadable:
         return RedirectResponse(f"/m/{merchants[0].id}", 303)
     search = visit.query.get("search", "").strip().casefold()
     found = [one for one in merchants if search in one.name.casefold() or search in one.id]
@@ -67,7 +67,7 @@ def home(visit: Visit) -> Response:
     pages = -(-len(found) // MERCHANTS_ON_A_PAGE)
     return visit.show(
         "home.html", cards=cards, months=sorted(months.items(), reverse=True), search=visit.query.get("search", ""),
-        count=len(merchants), page=number, pages=pages,
+        count=len(merchants), page=number, pages=pages, unreadable=unreadable,
     )  # fmt: skip
 
 
@@ -77,6 +77,9 @@ def month(visit: Visit) -> Response:
         month = f"{periods.parse_month(visit.query.get('month', '')):%Y-%m}"
     except periods.PeriodError as problem:
         raise HTTPException(404, str(problem)) from None
+    if unreadable := _unreadable_of(visit):
+        # A zip that lacks some looks like a whole one.
+        raise SettingsError("\n".join(unreadable.values()))
     workbooks, masked = [], set()
     for merchant in _merchants_of(visit):
         with _reading(visit, merchant) as its:
@@ -324,7 +327,14 @@ def _only_for(visit: Visit, listing: Listing) -> None:
 
 
 def _merchants_of(visit: Visit) -> list[Merchant]:
-    return [one for one in visit.portal.merchants().values() if visit.visitor.is_of(one.id)]
+    right, _ = visit.portal.merchants()
+    return [one for one in right.values() if visit.visitor.is_of(one.id)]
+
+
+def _unreadable_of(visit: Visit) -> Mapping[str, str]:
+    """Those of the visitor's merchants whose settings are wrong, and how."""
+    _, wrong = visit.portal.merchants()
+    return {merchant_id: why for merchant_id, why in wrong.items() if visit.visitor.is_of(merchant_id)}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import uvicorn
 
 from pipelines.portal.app import build
 from pipelines.portal.gate import AccessLog, trust_for
-from pipelines.settings import Home, read_merchants
+from pipelines.settings import Home, read_each_merchant
 from pipelines.shards import Say
 
 ACCESS_LOG = "portal-access.jsonl"
@@ -29,7 +29,7 @@ def serve(
     Raises SettingsError where the settings cannot be read, or where it would show the ledger to anybody.
     """
     trust = trust_for(home, host, auth_header, trusted_proxies)
-    read_merchants(home)
+    read_each_merchant(home)
     log = AccessLog(access_log or home.path / ACCESS_LOG)
     shown = f"[{host}]" if ":" in host else host
     who = "for everyone on this machine" if trust.is_local else f"for those of access.toml, as {auth_header} says"

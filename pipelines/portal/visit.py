@@ -41,17 +41,19 @@ class Portal:
     copies: Copies
     pages: jinja2.Environment
     dagster_url: str
-    _merchants: tuple[tuple[int, int, int], Mapping[str, Merchant]] | None = None
+    _merchants: tuple[tuple[int, int, int], tuple[Mapping[str, Merchant], Mapping[str, str]]] | None = None
 
-    def merchants(self) -> Mapping[str, Merchant]:
-        """merchants.toml, read again when it has changed. Raises SettingsError."""
+    def merchants(self) -> tuple[Mapping[str, Merchant], Mapping[str, str]]:
+        """The merchants whose settings are right, and what is wrong with those of others; merchants.toml is read again
+        when it has changed. Raises SettingsError where none can be read.
+        """
         try:
             told = self.home.merchants_file.stat()
             now = (told.st_ino, told.st_mtime_ns, told.st_size)
         except OSError:
             now = (0, 0, 0)
         if self._merchants is None or self._merchants[0] != now:
-            self._merchants = now, settings.read_merchants(self.home)
+            self._merchants = now, settings.read_each_merchant(self.home)
         return self._merchants[1]
 
 
