@@ -519,6 +519,17 @@ def test_a_batch_with_the_same_recipients_amount_and_reason_is_warned_of_for_sev
         assert previewed(office, **{"reason": "Weather", **other}).warnings == ()
 
 
+def test_of_two_previews_of_the_same_the_second_is_not_processed_without_its_warning(office: Office) -> None:
+    first, second = previewed(office, reason="Weather"), previewed(office, reason="Weather")
+    assert first.warnings == second.warnings == ()
+    office.process(first, actor=ANN)
+    with pytest.raises(RefusedError, match=rf"Batch {first.preview_id} of .* the same a second time.* Nothing was"):
+        office.process(second, actor=ANN)
+    warned = previewed(office, reason="Weather")
+    assert len(warned.warnings) == 1
+    assert office.process(warned, actor=ANN).entries == len(ALL)
+
+
 def test_a_batch_of_eight_days_ago_is_not_warned_of(office: Office) -> None:
     day = today() - timedelta(days=8)
     office.land("\n".join(

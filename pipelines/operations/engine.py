@@ -248,7 +248,7 @@ def process(
     if done := _find(desk, "operation_id = $2 and status = 'processed'", preview_id):
         return done
     kept = desk.shard.connection.execute(
-        "select kind, request, approved_by from ledger.previews where merchant_id = $1 and preview_id = $2",
+        "select kind, request, approved_by, warnings from ledger.previews where merchant_id = $1 and preview_id = $2",
         [desk.merchant.id, preview_id],
     ).fetchone()
     with _refusals(desk, kept[0] if kept else "process", request):
@@ -257,7 +257,7 @@ def process(
                 f'preview_id "{preview_id}" is no preview of {desk.merchant.id}. A rebuild does not keep previews: make'
                 " a new one."
             )
-        kind, told, approved_by = kept
+        kind, told, approved_by, warned = kept
         operation = operations[kind]
         _allow(desk, operation.role)
         desk = replace(desk, operation_id=preview_id, approved_by=desk.approved_by or approved_by)
@@ -265,6 +265,7 @@ def process(
         desk.doing("Choosing recipients")
         plan = operation.plan(desk, made)
         _refuse_what_changed(desk, preview_id, plan)
+        _refuse_new_warnings(preview_id, plan, warned or "")
         plan = _without(plan, exclude)
         if plan.entries.is_empty():
             raise RefusedError(
@@ -369,6 +370,16 @@ def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
         raise RefusedError(
             f"The data has changed since the preview {preview_id} was made: {'; '.join(said)}. Nothing was posted. Make"
             " a new preview and look at it."
+        )
+
+
+def _refuse_new_warnings(preview_id: str, plan: Plan, warned: str) -> None:
+    """A warning comes before money moves: of the same batch, say, where another preview of it was processed first."""
+    new = [warning for warning in plan.warnings if warning not in warned]
+    if new:
+        raise RefusedError(
+            f"There is a warning now that the preview {preview_id} did not have. {' '.join(new)} Nothing was posted."
+            " Make a new preview and look at it."
         )
 
 
