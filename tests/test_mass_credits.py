@@ -22,6 +22,7 @@ import pytest
 
 from pipelines import periods, runs
 from pipelines.definitions import defs
+from pipelines.journal import Journal
 from pipelines.operations.engine import Preview
 from pipelines.operations.mass_credits import EnrollmentFilter, MassCredits, mass_credits_plan
 from pipelines.operations.request_file import read_request
@@ -634,6 +635,17 @@ def test_a_csv_in_which_an_expiry_has_moved_by_seconds_is_refused(office: Office
     csv_preview(office, "member_id,amount,expires_at\nlee,5,2099-06-30T23:59:00\n")
     with pytest.raises(RefusedError, match=r"1 have changed \(lee\)"):
         office.process(made, actor=ANN)
+
+
+def test_a_csv_without_a_date_previewed_one_day_and_processed_the_next_is_refused(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = csv_preview(office, "member_id,amount\nlee,5\nray,6\n")
+    tomorrow = today() + timedelta(days=1)
+    monkeypatch.setattr(Journal, "next_instant", lambda *_: datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(RefusedError, match=rf'said ".*dated {today()}\.", and by now it is ".*dated {tomorrow}\."'):
+        office.process(made, actor=ANN)
+    assert processed(office, csv_preview(office, "member_id,amount\nlee,5\nray,6\n"))
 
 
 # All rules at once: the query beside the same rules written a second time, plain, on rosters and requests by chance

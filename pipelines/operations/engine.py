@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any, Literal
 
 import polars as pl
@@ -248,7 +249,8 @@ def process(
     if done := _find(desk, "operation_id = $2 and status = 'processed'", preview_id):
         return done
     kept = desk.shard.connection.execute(
-        "select kind, request, approved_by, warnings from ledger.previews where merchant_id = $1 and preview_id = $2",
+        "select kind, request, approved_by, filters, warnings from ledger.previews"
+        " where merchant_id = $1 and preview_id = $2",
         [desk.merchant.id, preview_id],
     ).fetchone()
     with _refusals(desk, kept[0] if kept else "process", request):
@@ -257,7 +259,7 @@ def process(
                 f'preview_id "{preview_id}" is no preview of {desk.merchant.id}. A rebuild does not keep previews: make'
                 " a new one."
             )
-        kind, told, approved_by, warned = kept
+        kind, told, approved_by, filters, warned = kept
         operation = operations[kind]
         _allow(desk, operation.role)
         desk = replace(desk, operation_id=preview_id, approved_by=desk.approved_by or approved_by)
@@ -265,6 +267,7 @@ def process(
         desk.doing("Choosing recipients")
         plan = operation.plan(desk, made)
         _refuse_what_changed(desk, preview_id, plan)
+        _refuse_other_filters(preview_id, plan, filters)
         _refuse_new_warnings(preview_id, plan, warned or "")
         plan = _without(plan, exclude)
         if plan.entries.is_empty():
@@ -371,6 +374,16 @@ def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
             f"The data has changed since the preview {preview_id} was made: {'; '.join(said)}. Nothing was posted. Make"
             " a new preview and look at it."
         )
+
+
+def _refuse_other_filters(preview_id: str, plan: Plan, filters: str) -> None:
+    """What was not asked for in so many words may be another by now: a day that is left blank is today."""
+    for former, now in zip_longest(filters.splitlines(), plan.filters.splitlines(), fillvalue=""):
+        if former != now:
+            raise RefusedError(
+                f'The preview {preview_id} said "{former}", and by now it is "{now}". Nothing was posted. Make a new'
+                " preview and look at it."
+            )
 
 
 def _refuse_new_warnings(preview_id: str, plan: Plan, warned: str) -> None:
