@@ -394,6 +394,19 @@ def test_a_batch_adjusted_up_and_then_down_ends_where_it_was_told_to(sale: Offic
         sale.preview("adjust-batch", batch="sale", amount="9", reason="x")
 
 
+def test_who_had_the_batch_taken_back_gets_no_difference_when_its_amount_goes_up(sale: Office) -> None:
+    back = sale.preview("reverse-batch", batch="sale", reason="Wrong segment")
+    sale.process(back, exclude=["ed"])
+    higher = sale.preview("adjust-batch", batch="sale", amount="12", reason="x")
+    assert higher.recipients.select("member_id", "amount", "stays", "why").rows() == [
+        ("cy", Decimal(0), Decimal(2), "From 10.00 to 12.00: its credit was reversed, so nothing is issued."),
+        ("di", Decimal(0), Decimal(2), "From 10.00 to 12.00: its credit was reversed, so nothing is issued."),
+        ("ed", Decimal(2), Decimal(0), "From 10.00 to 12.00: the difference is issued."),
+    ]
+    sale.process(higher)
+    assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["0.00", "0.00", "12.00"]
+
+
 def test_a_batch_of_which_nothing_can_be_taken_is_previewed_and_not_processed(sale: Office) -> None:
     use(sale)
     lower = sale.preview("adjust-batch", batch="sale", amount="8", reason="x", members=["di"])

@@ -115,7 +115,8 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     """Another amount for each credit of the batch: down takes from it what remains, up issues the difference.
 
     A credit that an earlier adjustment raised is one with the credits that raised it: its amount now is what they
-    come to, less what was deducted.
+    come to, less what was deducted. Where some of it was reversed nothing is issued: whoever was not to have it gets no
+    part of it again by the difference.
     """
     credits = _credits_of(desk, request.batch).filter(pl.col("entry_type") != "transferred_in")
     if credits.is_empty():
@@ -137,6 +138,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     chained = _chains(credits).with_columns(
         old=(pl.col("amount") - pl.col("deducted")).sum().over("base"),
         raises=pl.col("is_raise").cum_count().over("base"),
+        taken_back=(pl.col("reversed") > 0).any().over("base"),
     )
     change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
     # Only those that change are numbered: entries have their numbers, and find what their preview said by them.
@@ -156,7 +158,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         .with_columns(
             amount_moved=pl.when(pl.col("change") < 0)
             .then(pl.col("take").fill_null(_NONE_YET))
-            .when("expired")
+            .when(pl.col("expired") | pl.col("taken_back"))
             .then(pl.lit(_NONE_YET, _MONEY))
             .otherwise("change")
             .cast(_MONEY)
@@ -177,7 +179,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         "stays",
         _why(new, desk.merchant.decimals_of(unit)).alias("why"),
     )
-    ups = listed.filter((pl.col("change") > 0) & ~pl.col("expired")).select(
+    ups = listed.filter((pl.col("change") > 0) & ~pl.col("expired") & ~pl.col("taken_back")).select(
         "position",
         "member_id",
         "balance_type",
@@ -327,6 +329,8 @@ def _why(new: Decimal, decimals: int) -> pl.Expr:
     return (
         pl.when(pl.col("expired") & (pl.col("change") > 0))
         .then(pl.format("{}: its credit has expired, so nothing is issued.", goes))
+        .when(pl.col("taken_back") & (pl.col("change") > 0))
+        .then(pl.format("{}: its credit was reversed, so nothing is issued.", goes))
         .when(pl.col("change") > 0)
         .then(pl.format("{}: the difference is issued.", goes))
         .when(pl.col("stays") > 0)
