@@ -1,6 +1,8 @@
 """Operations on accounts and batches: what they post, what they refuse, and what is kept of them."""
 
 import json
+import os
+import pwd
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -549,6 +551,19 @@ def test_every_operation_is_recorded_with_who_what_and_how_refused_ones_too(offi
     assert (refused["status"], refused["entries"], str(refused["total"])) == ("refused", 0, "0.0000")
     assert "is more than the balance" in refused["explanation"]
     assert done["os_user"]
+
+
+def test_the_os_user_that_is_kept_is_whose_process_it_is_and_not_what_the_environment_claims(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    adjust(office, "5")
+    monkeypatch.setattr(os, "getuid", lambda: 3_000_000_000)  # a user that the system has no name for
+    adjust(office, "6")
+    assert office.rows("select os_user from ledger.operations order by event") == [
+        {"os_user": pwd.getpwuid(os.geteuid()).pw_name},
+        {"os_user": "uid 3000000000"},
+    ]
 
 
 def test_an_operation_killed_after_its_journal_is_completed_by_the_next_run_and_not_done_twice(

@@ -4,9 +4,10 @@ An operation's module plans: which entries a request comes to. Everything is pla
 the operation will be recorded at, under the shard's lock: nothing changes between the plan and the ledger.
 """
 
-import getpass
 import hashlib
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -465,7 +466,7 @@ def _content(
         "kind": kind,
         "actor": desk.actor,
         "approved_by": desk.approved_by,
-        "os_user": getpass.getuser(),
+        "os_user": _os_user(),
         "interface": desk.interface,
         "run_id": desk.run_id,
         "request": json.dumps(request, sort_keys=True, ensure_ascii=False),
@@ -480,6 +481,15 @@ def _content(
         "started_at": desk.at.isoformat(),
         **posted,
     }
+
+
+def _os_user() -> str:
+    """Whose process this is, by what the system knows: LOGNAME and USER are a claim as the actor is."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # in a container that runs as a number
+        return f"uid {number}"
 
 
 def _record(desk: Desk, operation: Operation, request: Mapping[str, Any], plan: Plan) -> Outcome:
