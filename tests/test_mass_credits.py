@@ -623,6 +623,21 @@ def test_a_member_who_is_in_the_csv_twice_gets_both_and_it_is_warned_of(office: 
     assert [str(entry["amount"]) for entry in processed(office, made)] == ["5.0000", "6.0000", "1.0000"]
 
 
+def test_credits_of_a_csv_that_have_expired_by_now_are_warned_of_and_not_issued_where_they_had_not(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dated = {"date": "2026-06-01"}
+    made = csv_preview(office, "member_id,amount,expires_at\nlee,5,2026-06-10\nray,6,\n", **dated)
+    said = "The time until which 1 credit is good is over (row 2; 5.00 USD in all): they expire at once."
+    assert made.warnings == (said,)
+    assert processed(office, made)
+    soon = csv_preview(office, f"member_id,amount,expires_at\nlee,7,{today()}\n", date=str(today()))
+    assert soon.warnings == ()
+    monkeypatch.setattr(Journal, "next_instant", lambda *_: datetime.now(UTC) + timedelta(days=1))
+    with pytest.raises(RefusedError, match=r"\(row 2; 7\.00 USD in all\)"):
+        office.process(soon, actor=ANN)
+
+
 def test_a_csv_that_has_changed_since_its_preview_is_refused(office: Office) -> None:
     made = csv_preview(office, "member_id,amount\nlee,5\nray,5\n")
     csv_preview(office, "member_id,amount\nlee,5\nray,6\n")

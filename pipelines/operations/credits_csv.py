@@ -3,6 +3,7 @@
 The file is read as a file in landing/ is: the same kinds of CSV, the same grammar. One bad row refuses the request.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +11,11 @@ from pydantic import Field
 
 from pipelines import readers
 from pipelines.counts import counted
-from pipelines.operations.engine import Desk, Operation, Plan
+from pipelines.operations.engine import Desk, Operation, Plan, sum_of
 from pipelines.operations.issuing import batch_of, batch_plan
 from pipelines.operations.requests import RefusedError, Who
+from pipelines.operations.values import unit_of
+from pipelines.settings import DEFAULT_BALANCE_TYPE
 
 SHAPE = readers.Shape(("member_id", "amount", "reason_details", "expires_at"), frozenset({"member_id", "amount"}))
 _SHOWN_ROWS = 5
@@ -67,7 +70,10 @@ def credits_csv_plan(desk: Desk, request: CreditsCsv) -> Plan:
         filters=f"{batch.description} ({batch.credit_type}): the rows of {path.name}, dated {batch.day}."
         + (f"\nReason: {batch.reason}" if batch.reason else "")
         + (f"\nLocation: {batch.location}" if batch.location else ""),
-        warnings=(f"{who} in the file more than once: {named}.",) if repeated.len() else (),
+        warnings=(
+            *((f"{who} in the file more than once: {named}.",) if repeated.len() else ()),
+            *_expired(desk, rows),
+        ),
     )
 
 
@@ -94,6 +100,18 @@ def _read(desk: Desk, path: Path) -> None:
         raise RefusedError(f"{path.name}: {problem}") from None
     except OSError as problem:
         raise RefusedError(f'file "{path}" cannot be read: {problem.strerror}.') from None
+
+
+def _expired(desk: Desk, rows: pl.DataFrame) -> Iterator[str]:
+    """Of a day before, credits may be issued that are good for nothing."""
+    over = rows.filter(pl.col("expires_at") <= desk.at)
+    if not over.is_empty():
+        unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
+        named = ", ".join(f"row {row}" for row in over["source_row"].head(3)) + (", …" if over.height > 3 else "")
+        yield (
+            f"The time until which {counted(over.height, 'credit is', 'credits are')} good is over ({named};"
+            f" {desk.told(sum_of(over['amount']), unit)} in all): they expire at once."
+        )
 
 
 def _refuse_bad_rows(path: Path, rows: pl.DataFrame, malformed: list[tuple[int, str]]) -> None:
