@@ -37,6 +37,8 @@ class EnrollmentFilter(dg.Config):
 class MassCredits(Who):
     """Issue the same credit to every family, student or enrollment that qualifies."""
 
+    # What is strict is what Dagster would otherwise refuse after a request file was taken: "30" for 30, "yes" for true.
+
     description: str = Field(
         description="What the credit is called, like Snow day 12 January. Members see it; it is the batch's name."
     )
@@ -51,7 +53,7 @@ class MassCredits(Who):
         description="One credit for each family, each student of the family, or each enrollment that the filters meet."
     )
     only_with_outstanding_charges: bool = Field(
-        default=False, description="Only families with outstanding charges. false: all."
+        default=False, strict=True, description="Only families with outstanding charges. false: all."
     )
     autopay_methods: list[str] = Field(
         default_factory=list, description="Only families with one of these on file, like card or bank. None: all."
@@ -73,7 +75,7 @@ class MassCredits(Who):
     )
     location: str = Field(default="", description="The location that all of the credits belong to.")
     expires_in_days: int = Field(
-        default=0, description="Good through so many days after the date. 0: it does not expire."
+        default=0, strict=True, description="Good through so many days after the date. 0: it does not expire."
     )
     reason: str = Field(default="", description="Why: the category of the reason, as in reports.")
     internal_note: str = Field(default="", description="A note that members do not see.")
