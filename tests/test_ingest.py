@@ -928,6 +928,18 @@ def test_a_row_that_could_not_be_taken_apart_is_closed_when_its_entry_goes_in_la
     assert {row["row_id"] for row in home.ingest().open} == {row["row_id"] for row in before} - {"e1"}
 
 
+@pytest.mark.parametrize("beside", ["", ',e9,redeemed,2026-06-01,ada,"2" "\n'], ids=["by DuckDB", "by ours"])
+def test_a_row_whose_cells_have_slipped_is_not_closed_by_the_entry_whose_id_stands_where_its_own_should(
+    home: Installation, beside: str
+) -> None:
+    """One comma too many in front: the redemption that it gives back stands where e8 should."""
+    slipped = "redemption_id,entry_id,entry_type,occurred_at,member_id,amount\n,e7,e8,refunded,2026-06-02,ada,1\n"
+    home.land("acme/entries/a.csv", slipped + beside)
+    before = home.ingest().open
+    home.land("acme/entries/b.csv", csv([{**ENTRY, "entry_id": "e7"}]))
+    assert home.ingest().open == before
+
+
 def test_a_retry_of_rows_that_are_as_wrong_as_before_changes_nothing(home: Installation) -> None:
     home.land("acme/entries/a.csv", entries_csv("""
         entry_id  amount

@@ -166,9 +166,10 @@ def _number(
 
 
 def _told(record: Record, held: dict[str, str]) -> list[str | None]:
-    """What the cells of a malformed row seem to say, in the order of `held`."""
-    cells = {f"c{place}": cell.strip(WHITESPACE) or None for place, cell in enumerate(record.cells)}
-    return [cells.get(cell) for cell in held.values()]
+    """What the first cell of a malformed row says, in the order of `held`: the others may stand one too far on, where
+    the id of one row would be taken for that of another.
+    """
+    return [record.cells[0].strip(WHITESPACE) or None if cell == "c0" else None for cell in held.values()]
 
 
 def _shift(con: duckdb.DuckDBPyConnection) -> None:
@@ -243,5 +244,5 @@ def _row(record: Record, width: int, blank: int) -> tuple[int | str | None, ...]
     record = fit(record, width, blank)
     if record.reason is None:
         return (record.number, *record.cells, None, None)
-    told = [] if record.reason == "nul_byte" else record.cells[:width]
+    told = [] if record.reason == "nul_byte" else record.cells[:1]  # as in _told
     return (record.number, *told, *[None] * (width - len(told)), record.text, record.reason)
