@@ -9,6 +9,8 @@ import duckdb
 SHOWN_IDS = 20
 
 _MACROS = {
+    "ten_thousandths(amount)": "(amount::decimal(30, 4) * 10000::decimal(5, 0))::hugeint",
+    "ten_to(decimals)": "[1, 10, 100, 1000, 10000][decimals + 1]::hugeint",
     # 1,234.50, with the unit's decimals and no more.
     "shown(amount, decimals)": """
         if(amount < 0, '-', '') || format('{:,}', trunc(abs(amount))::hugeint)
@@ -16,6 +18,11 @@ _MACROS = {
              split_part(abs(amount)::decimal(38, 4)::varchar, '.', 2), 4, '0'), decimals::integer))""",
     "shown_with_unit(amount, decimals, unit)": "shown(amount, decimals) || ' ' || unit",
     "counted(count, one, many)": "format('{:,}', count::bigint) || ' ' || if(count = 1, one, many)",
+    # part / whole, neither below zero, with so many decimals (up to four), a half rounded up. In whole numbers: DuckDB
+    # divides decimals as binary fractions, by which 2.01 / 2 is 1.00.
+    "quotient(part, whole, decimals)": """
+        (((2 * ten_thousandths(part) * ten_to(decimals) + ten_thousandths(whole)) // (2 * ten_thousandths(whole)))
+         * ten_to(4 - decimals))::decimal(34, 0) * 0.0001::decimal(4, 4)""",
     # A ratio of two amounts, in percent, to the tenth.
     "percent(part, whole)": """
         rtrim(rtrim(round(100 * part::double / whole::double, 1)::decimal(18, 1)::varchar, '0'), '.') || ' %'""",

@@ -321,6 +321,19 @@ def test_the_summary_is_of_batches_issued_in_the_period_and_the_expense_of_all_c
     assert june.total("total_credit_created") == Decimal(28)
 
 
+def test_half_a_cent_of_an_average_and_half_a_hundredth_of_a_percent_are_rounded_up() -> None:
+    """As binary fractions, 2.01 / 2 and 2.01 / 200 are a little less than what they are."""
+    june = audit("""
+        entry_id  entry_type  occurred_at       member_id  amount  batch_id  credit_type
+        a         created     2026-06-01T12:00  ada          1.00  pair      Refund
+        b         created     2026-06-01T12:00  bob          1.01  pair      Refund
+        c         created     2026-06-01T12:00  cy         200.00  large     Promotional
+        o         redeemed    2026-06-02T12:00  cy           2.01
+    """)
+    (pair,) = table(june, "batch_summary").where(section="issued", credit_type="Refund")
+    assert (pair["average"], batch(june, "large")["percent_used"]) == (Decimal("1.01"), Decimal("1.01"))
+
+
 def test_what_remains_ties_with_what_was_issued_and_taken_and_the_expense_with_the_total() -> None:
     checks = table(audit(SALE), "checks")
     assert [(row["side"], row["ties"]) for row in checks if row["unit"] in ("USD", "flags")] == [

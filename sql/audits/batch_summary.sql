@@ -70,7 +70,7 @@ select
   coalesce(customers, 0) as customers,
   coalesce(credits, 0) as credits,
   coalesce(amount, 0)::decimal(38, 4) as amount,
-  if(credits > 0, round(amount / credits, units.decimals::integer)::decimal(18, 4), null) as average,
+  if(credits > 0, quotient(amount, credits, units.decimals)::decimal(18, 4), null) as average,
   units.decimals
 from rows
 join units using (merchant_id, period, unit)

@@ -223,7 +223,7 @@ select
   taken_back::decimal(38, 4) as reversed,
   left_over::decimal(38, 4) as remaining,
   coalesce(users, 0) as recipients_who_used,
-  if(total_amount > 0, round(100 * net_used::double / total_amount::double, 2)::decimal(18, 4), null) as percent_used,
+  if(total_amount > 0, quotient(100 * net_used, total_amount, 2)::decimal(18, 4), null) as percent_used,
   oldest_expiry,
   newest_expiry,
   case

@@ -19,7 +19,7 @@ select
   count(distinct member_id) as customers,
   count(*) as credits,
   sum(amount)::decimal(38, 4) as amount,
-  round(sum(amount) / count(*), any_value(kind.decimals)::integer)::decimal(38, 4) as average
+  quotient(sum(amount), count(*), any_value(kind.decimals))::decimal(38, 4) as average
 from issued
 join (select distinct unit, decimals from settings.balance_types) as kind using (unit)
 group by grouping sets ((issued.unit, issued.credit_type), (issued.unit))
