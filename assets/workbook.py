@@ -68,7 +68,11 @@ def credits_workbook(
     held_back = [*([session.held_back.told(going_on)] if session.held_back else []), *session.blocked]
     months = [key[: len("2026-06")] for key in context.partition_keys]
     message = alerts.of_publications(
-        session.publications, session.run_id, months=months, held_back="\n\n".join(held_back)
+        session.publications,
+        session.run_id,
+        months=months,
+        held_back="\n\n".join(held_back),
+        left_alone=session.left_alone,
     )
     if message:
         alerts.tell(session.home, message, session.say)

@@ -1,7 +1,7 @@
 """Alerts and notices: what people are told of a run that nobody watched, as a file in the home and to a webhook.
 
-An alert is something to see to: a month that failed, is incomplete, or lacks a merchant's workbook. A notice says that
-all went well. Telling never fails a run: what cannot be told is said in the run's log.
+An alert is something to see to: a month that failed, is incomplete, or lacks a merchant's workbook or a file. A notice
+says that all went well. Telling never fails a run: what cannot be told is said in the run's log.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from pipelines.counts import counted
 from pipelines.journal import make_folder, write_whole
 from pipelines.publish import Publication
 from pipelines.settings import Home
@@ -86,9 +87,17 @@ def post(url: str, message: Message, patience_s: float) -> str | None:
 
 
 def of_publications(
-    publications: Sequence[Publication], run_id: str, *, months: Sequence[str], held_back: str = ""
+    publications: Sequence[Publication],
+    run_id: str,
+    *,
+    months: Sequence[str],
+    held_back: str = "",
+    left_alone: Sequence[str] = (),
 ) -> Message | None:
-    """What is to be told of a run of these months; nothing where nothing is new in what they published."""
+    """What is to be told of a run of these months; nothing where nothing is new in what they published.
+
+    `left_alone` is what in landing/ was not taken: nobody else would say of an unwatched run that files lie there.
+    """
     final = [publication for publication in publications if publication.period.is_final]
     if not held_back and all(publication.outcome == "unchanged" for publication in final):
         return None
@@ -96,6 +105,7 @@ def of_publications(
     incomplete = [publication for publication in final if publication.incomplete]
     parts = [
         *([held_back] if held_back else []),
+        *left_alone,
         *(
             f"{one.period.merchant.id}, {one.period.name}: {one.incomplete} When it has come, report the month again:"
             f" `rollforward report --month {one.period.name}`."
@@ -107,9 +117,11 @@ def of_publications(
         subject = f"Credit reports of {named}: a workbook is held back"
     elif incomplete:
         subject = f"Credit reports of {named} are incomplete"
+    elif left_alone:
+        subject = f"Credit reports of {named} are published, and something in landing/ was left alone"
     else:
         subject = f"Credit reports of {named} are published"
-    kind: Literal["alert", "notice"] = "alert" if held_back or incomplete else "notice"
+    kind: Literal["alert", "notice"] = "alert" if held_back or incomplete or left_alone else "notice"
     return Message(kind, subject, "\n\n".join(parts), run_id)
 
 
@@ -134,6 +146,9 @@ def _told(publication: Publication) -> str:
     for unit, totals in publication.totals.items():
         lines += [f"- {name.replace('_', ' ')}: {amount} {unit}" for name, amount in totals.items()]
     lines += [f"- changed: {change}" for change in publication.changes]
+    if publication.set_aside:
+        rows = counted(publication.set_aside, "row of its files is", "rows of its files are")
+        lines.append(f"- {rows} set aside: `rollforward rejects --merchant {period.merchant.id}`")
     return "\n".join(lines)
 
 

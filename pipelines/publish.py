@@ -32,7 +32,9 @@ class PublishError(Exception):
 
 @dataclass(frozen=True)
 class Publication:
-    """A workbook in its place. `changes` says how its totals differ from the version before."""
+    """A workbook in its place. `changes` says how its totals differ from the version before, `set_aside` how many rows
+    of the merchant's files are not in the ledger.
+    """
 
     period: Period
     path: Path
@@ -41,6 +43,7 @@ class Publication:
     totals: Totals
     changes: tuple[str, ...]
     incomplete: str | None = None
+    set_aside: int = 0
 
     def __str__(self) -> str:
         said = {
@@ -61,17 +64,17 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     """
     period = contents.period
     content_hash, totals = _hash_of(contents), _totals_of(contents)
-    incomplete = workbook.incomplete(contents)
+    incomplete, set_aside = workbook.incomplete(contents), int(contents["provenance"]["rejected_rows"][0])
     last = _last_version(shard, period)
     if last and last["content_hash"] == content_hash:
         path = shard.home.reports / str(last["path"])
         if path.is_file() and _sha256(path) == last["sha256"]:
-            return Publication(period, path, int(str(last["version"])), "unchanged", totals, (), incomplete)
+            return Publication(period, path, int(str(last["version"])), "unchanged", totals, (), incomplete, set_aside)
         beside = _write_beside(path, contents)
         if _sha256(beside) == last["sha256"]:
             with _telling(path):
                 put_in_place(beside, path)
-            return Publication(period, path, int(str(last["version"])), "restored", totals, (), incomplete)
+            return Publication(period, path, int(str(last["version"])), "restored", totals, (), incomplete, set_aside)
         beside.unlink()
     version = 1 if last is None else int(str(last["version"])) + 1
     path = shard.home.reports / _relative_path(period, version)
@@ -102,7 +105,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     )
     ingest.apply(shard, event)
     changes = _changes(json.loads(str(last["totals"])), totals) if last else ()
-    return Publication(period, path, version, "written", totals, changes, incomplete)
+    return Publication(period, path, version, "written", totals, changes, incomplete, set_aside)
 
 
 def _relative_path(period: Period, version: int) -> Path:

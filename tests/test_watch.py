@@ -482,6 +482,20 @@ def test_when_all_goes_well_there_is_one_notice_with_totals_and_links_and_none_f
     assert told_in(home.home.alerts) == []
 
 
+def test_files_that_lie_where_nothing_takes_them_and_rows_set_aside_are_told_with_the_month(home: Installation) -> None:
+    """Nobody watches the run, and no sensor sees a folder that is no dataset, or that a merchant had before."""
+    home.land("acme/entrys/july.csv", entries_csv("entry_id  amount\nx         1.00"))
+    home.land("acme-old/entries/july.csv", entries_csv("entry_id  amount\ny         1.00"))
+    home.land("bolt/entries/wrong.csv", entries_csv("entry_id  amount\nz         1,5"))
+    report(home, "2026-06")
+    (alert,) = told_in(home.home.alerts)
+    assert alert.startswith("# Credit reports of 2026-06 are published, and something in landing/ was left alone\n")
+    assert "landing/acme/entrys is no dataset and was left alone" in alert
+    assert "landing/acme-old belongs to no merchant of merchants.toml and was left alone." in alert
+    assert "- 1 row of its files is set aside: `rollforward rejects --merchant bolt`" in alert
+    assert told_in(home.home.notices) == []
+
+
 def test_a_month_whose_data_has_not_all_arrived_says_incomplete_everywhere(home: Installation) -> None:
     home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\ncomplete_through = "entries"'))
     june = {one["merchant_id"]: one for one in report(home, "2026-06")}
