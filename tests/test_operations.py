@@ -174,6 +174,16 @@ def test_removing_a_balance_takes_all_that_remains_and_needs_an_owner(office: Of
     assert "has nothing left" in refusal(office, "remove-balance", actor=OLGA, member="ada", reason="Left")
 
 
+def test_a_balance_of_more_than_one_entry_can_say_is_refused_in_words(office: Office) -> None:
+    for _ in range(2):
+        office.do(
+            "adjust", actor=OLGA, member="ada", amount="60000000000000", reason="Other reason", other_reason="Egg"
+        )
+    assert "Take it in parts, with adjust." in refusal(
+        office, "remove-balance", actor=OLGA, member="ada", reason="Left"
+    )
+
+
 # Merging balance types (seed 003)
 
 

@@ -17,6 +17,7 @@ from pipelines.operations.requests import (
     RemoveBalance,
 )
 from pipelines.operations.values import end_of_expiry, positive_amount, said, signed_amount, unit_of
+from pipelines.settings import TOO_MUCH
 
 CREDIT_TYPE = "Adjustment"
 
@@ -167,6 +168,11 @@ def _take(
             "amount",
             desk.told(amount, unit),
             f"is more than the balance of member {member}: {desk.told(available, unit)}.",
+        )
+    if amount >= TOO_MUCH:  # what many entries add up to may be more than one can say
+        raise RefusedError(
+            f"{desk.told(amount, unit)} of member {member} has more than 14 digits before the decimal point. Take it in"
+            " parts, with adjust."
         )
     entry = _entry(desk, member, balance_type, amount, reason, reason_details, internal_note)
     return Plan(
