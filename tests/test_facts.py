@@ -1430,7 +1430,7 @@ def test_a_balance_type_that_is_no_longer_declared_stops_the_replay() -> None:
     """)
     )
     changed = ledger.with_merchants(merchant(balance_types={}))
-    with pytest.raises(replays.UndeclaredBalanceTypeError, match='"gift" of merchant "acme", but 1 entries have it'):
+    with pytest.raises(replays.UndeclaredBalanceTypeError, match='"gift" of merchant "acme", but 1 entry has it'):
         changed.replay()
     assert len(changed.movements.all) == 1
 

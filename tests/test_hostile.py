@@ -254,7 +254,7 @@ def assert_files_of_any_name_are_read_and_others_left_alone(reported: Reported) 
 def assert_nothing_is_written_elsewhere_or_under_a_name_from_a_file(reported: Reported) -> None:
     ours = re.compile(
         r"home/(archive(/[0-9a-f]{64})?|journal(/hostile(/\d{12}\.json)?)?|ledgers(/main(-read)?\.(duckdb|lock))?"
-        r"|reports(/hostile(/2026-06(/credits-hostile-2026-06\.xlsx)?)?)?|notices(/[\w-]+\.md)?|\.dagster(/.*)?)"
+        r"|reports(/hostile(/2026-06(/credits-hostile-2026-06\.xlsx)?)?)?|alerts(/[\w-]+\.md)?|\.dagster(/.*)?)"
     )
     assert [path for path in reported.written if not ours.fullmatch(path)] == []
     # Where one of their names leads, and where the command of another would have been run.
@@ -266,7 +266,8 @@ def assert_nothing_printed_steers_a_terminal_or_shows_insides(reported: Reported
     rejects = reported.told("rejects")
     as_json = reported.told("--json", "rejects")
     for text in (reported.said, rejects, as_json, reported.told("balances"), reported.told("--json", "balances"),
-                 reported.told("history", MARKUP), reported.told("batches"), reported.told("flags")):  # fmt: skip
+                 reported.told("history", MARKUP), reported.told("batches"), reported.told("flags"),
+                 *(path.read_text(encoding="utf-8") for path in reported.home.home.alerts.iterdir())):  # fmt: skip
         assert not (found := STEERING.search(text)), text[max(found.start() - 80, 0) : found.end() + 20]
         assert not (shown := INSIDES.search(text)), text[max(shown.start() - 80, 0) : shown.end() + 20]
     assert "\\u001b[2J" in rejects
