@@ -465,6 +465,25 @@ def test_the_same_batch_again_whose_credits_come_in_the_next_month_is_looked_at_
     )
 
 
+def test_a_batch_whose_credits_come_in_the_next_month_is_seen_to_be_that_of_a_later_one_of_before() -> None:
+    """In May the earlier has no credits; in June the later, all of May, has moved no more."""
+    credits = [
+        *recipients("one", "a", "b", at="2026-06-02T12:00"),
+        *recipients("two", "a", "b", at="2026-05-31T12:00"),
+    ]
+    ledger = audited_ledger(credits, batches="batch_id  issued_at\none       2026-05-30T12:00")
+    may, june, july = build(ledger, *(month(ledger, f"2026-0{number}") for number in (5, 6, 7)))
+    assert not list(flags(may, "duplicate_batch"))
+    assert_rows(
+        flags(june, "duplicate_batch"),
+        """
+        batch_id  amount_at_risk  observed  evidence_sheet
+        one; two  20.00           1         Credits Batches
+    """,
+    )
+    assert not list(flags(july, "duplicate_batch"))
+
+
 def test_what_a_batch_is_given_after_the_month_does_not_make_it_another_than_it_was() -> None:
     twice = [
         *recipients("first", "a", "b", at="2026-06-01T12:00"),

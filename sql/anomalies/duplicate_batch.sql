@@ -72,7 +72,8 @@ pairs as (
   select
     *,
     lag(batch_id) over same_batch as other_batch_id,
-    lag(issued_at) over same_batch as other_issued_at
+    lag(issued_at) over same_batch as other_issued_at,
+    lag(is_of_period) over same_batch as other_is_of_period
   from dated
   window same_batch as (
     partition by merchant_id, period, unit, content, credits, total, reason order by issued_at, batch_id
@@ -82,7 +83,8 @@ pairs as (
 select
   merchant_id,
   period,
-  batch_id || '; ' || other_batch_id as batch_id,
+  -- First the one that the period's sheets have.
+  if(is_of_period, batch_id || '; ' || other_batch_id, other_batch_id || '; ' || batch_id) as batch_id,
   unit,
   total::decimal(38, 4) as amount_at_risk,
   date_diff('day', as_local(other_issued_at, timezone), as_local(issued_at, timezone))::varchar as observed,
@@ -92,4 +94,5 @@ select
   || as_local(other_issued_at, timezone)::date
   || if(reason = '', '', ', for the same reason, ' || said(reason)) || '.' as explanation
 from pairs
-where is_of_period and issued_at <= other_issued_at + to_days(duplicate_batch_days::integer)
+where (is_of_period or other_is_of_period)
+  and issued_at <= other_issued_at + to_days(duplicate_batch_days::integer)
