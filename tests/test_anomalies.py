@@ -651,6 +651,22 @@ def test_the_largest_sum_of_days_stands_for_a_member() -> None:
     assert (flag["entry_ids"], flag["amount_at_risk"]) == ("c20; c21; c22; c23", Decimal(160))
 
 
+def test_a_person_of_two_names_is_called_by_the_same_one_whichever_came_first() -> None:
+    told = [
+        credit(f"{number}", f"2026-06-{number:02d}T12:00", "40.00", creator_name=name, creator_email="ann@acme.example")
+        for number, name in enumerate(["Ann Lee", "Lee, Ann", "Ann"] * 3, 1)
+    ]
+    watching = store(approval_limit=Decimal(42), just_under_credits=2, minimum_observations=2, robust_z=Decimal("0.1"))
+    before = credit("may", "2026-05-10T12:00", "1.00", creator_name="Bob")
+
+    def explained(entries: list[dict[str, Any]]) -> dict[str, str]:
+        return {row["rule"]: row["explanation"] for row in flags(audit([before, *entries], watching))}
+
+    forward, backward = explained(told), explained(told[1:][::-1] + told[:1])
+    assert {"just_under_limit", "repeat_pairing", "split_under_limit", "unusual_creator_volume"} <= forward.keys()
+    assert forward == backward
+
+
 def many(name: str, amounts: list[str], start: str = "2026-06-01T12:00", **more: Any) -> Iterator[dict[str, Any]]:
     at = datetime.fromisoformat(start)
     for place, amount in enumerate(amounts):

@@ -41,7 +41,7 @@ select
   sum(amount) filter (is_just_under)::decimal(38, 4) as amount_at_risk,
   percent(count(*) filter (is_just_under), count(*)) as observed,
   percent(any_value(limits.just_under_percent), 100) as threshold,
-  any_value(creator) || ' created ' || counted(count(*), 'credit', 'credits') || ', and '
+  min(creator) || ' created ' || counted(count(*), 'credit', 'credits') || ', and '
   || count(*) filter (is_just_under) || ' of them (' || percent(count(*) filter (is_just_under), count(*))
   || ') are in the top ' || percent(any_value(limits.just_under_band_percent), 100) || ' below the limit of '
   || shown_with_unit(any_value(approval_limit), any_value(decimals), any_value(unit)) || '.' as explanation

@@ -13,7 +13,7 @@ with shares as materialized (
     person(credit.creator) as creator_key,
     credit.unit,
     credit.member_id,
-    any_value(credit.creator) as creator,
+    min(credit.creator) as creator,
     any_value(credit.decimals) as decimals,
     count(*) as credits,
     sum(credit.amount) as amount,

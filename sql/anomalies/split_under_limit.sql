@@ -53,7 +53,7 @@ largest as (
     period.period,
     running.creator_key,
     running.member_id,
-    any_value(running.creator) as creator,
+    min(running.creator) as creator,
     any_value(running.unit) as unit,
     any_value(running.decimals) as decimals,
     any_value(running.approval_limit) as approval_limit,

@@ -38,7 +38,7 @@ months as materialized (
   select
     merchant_id, period, unit, creator_key,
     months_back(day, last_day) as months_back,
-    any_value(creator) as creator,
+    min(creator) as creator,
     sum(amount) as amount,
     sum(movements) as credits,
     max(day) >= any_value(first_day) as in_period
