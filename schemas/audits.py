@@ -94,7 +94,9 @@ class CreditsBatches(Report):
     reversible_amount: Total = total("What a reversal would take back.", ge=0)
     window_last_day: Day = day("The last day on which it can be reversed.")
     findings: Whole = whole("How many entries of its credits do not add up.", ge=0)
-    issued_in_period: Flag = flag("Whether it was issued in the period, or only moved in it.")
+    issued_in_period: Flag = flag(
+        "Whether it was issued in the period (dated in it, or before, and first credited in it), or only moved in it."
+    )
     credited_in_period: Flag = flag("Whether it issued credits in the period, were it issued then or before.")
     issued_at_utc: Instant = instant("When it was issued.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)

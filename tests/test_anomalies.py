@@ -908,6 +908,20 @@ def test_a_reason_that_several_batches_share() -> None:
     assert "together 40.00 USD of the 70.00 USD that Service Recovery came to" in flag["explanation"]
 
 
+def test_batches_that_are_dated_before_the_month_of_their_first_credits_share_their_reason_in_that_month() -> None:
+    ids = ("r1", "r2", "r3")
+    credits = [
+        *(entry for one in ids for entry in recipients(one, one, at="2026-06-01T00:10")),
+        *(credit(f"more-{one}", "2026-07-01T12:00", member_id="late", batch_id=one) for one in ids),
+    ]
+    dated = "batch_id  issued_at\n" + "\n".join(f"{one}        2026-05-31T23:50" for one in ids)
+    ledger = audited_ledger(credits, batches=dated)
+    may, june, july = build(ledger, *(month(ledger, f"2026-0{number}") for number in (5, 6, 7)))
+    assert not list(flags(may, "systemic_reason"))
+    assert_rows(flags(june, "systemic_reason"), "batch_id    amount_at_risk\nr1; r2; r3  30.00")
+    assert not list(flags(july, "systemic_reason"))
+
+
 def test_batches_whose_credits_are_for_various_things_have_no_reason_in_common() -> None:
     june = audit(
         [

@@ -369,6 +369,34 @@ def test_a_batch_in_several_units_has_one_issue_date_and_is_not_said_to_be_rever
     )
 
 
+def test_a_batch_is_issued_in_the_month_of_its_first_credits_where_its_date_is_of_a_month_without_any() -> None:
+    ledger = audited_ledger(
+        """
+        entry_id  entry_type  occurred_at       member_id  amount  batch_id
+        n1        created     2026-06-01T00:10  ada        10.00   night
+        n2        created     2026-07-01T12:00  bob         5.00   night
+        b1        created     2026-05-31T12:00  ada         2.00   begun
+        b2        created     2026-06-02T12:00  bob         2.00   begun
+        o1        opening     2026-06-01T00:00  cy          4.00   old
+        o2        created     2026-07-02T00:00  cy          1.00   old
+        """,
+        batches="""
+        batch_id  issued_at
+        night     2026-05-31T23:50
+        begun     2026-05-31T11:59
+        old       2025-01-31T12:00
+        """,
+    )
+    months = build(ledger, *(month(ledger, f"2026-0{number}") for number in (5, 6, 7)))
+    issued = [
+        {row["batch_id"] for row in table(report, "credits_batches").where(issued_in_period=True)} for report in months
+    ]
+    assert issued == [{"night", "begun"}, {"night"}, set()]
+    # In May it had come to nothing.
+    totals = [table(report, "batch_summary").where(section="issued", unit="USD").all[-1]["amount"] for report in months]
+    assert totals == [Decimal(2), Decimal(10), Decimal(0)]
+
+
 # ---- Seed 000's numbers, from files to tables
 
 

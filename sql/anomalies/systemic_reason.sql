@@ -4,7 +4,8 @@
 -- version: 1
 -- thresholds: systemic_batches = 3
 -- means: So many batches issued in the period have the same reason and details, digits, spaces and case aside. What is
---   credited again and again is seldom solved by crediting it. A batch whose credits are for various things is like none.
+--   credited again and again is seldom solved by crediting it. A batch whose credits are for various things is like none;
+--   one dated before the period that first credits in it is of the period.
 -- do: Look for the cause behind it, and put what was credited beside what it would cost to mend.
 with alike as (
   select

@@ -26,6 +26,7 @@ with per_member as (
     bool_or(
       credit.entry_type = 'created' and credit.opened_at >= period.starts_at and credit.opened_at < period.cutoff
     ) as is_credited,
+    bool_or(recipient.amount > 0 and credit.opened_at < period.starts_at) as was_there,
     min(credit.issued_at) as issued_at,
     min(credit.creator) as creator,
     max(credit.creator) as other_creator,
@@ -70,6 +71,7 @@ issued as (
     min(oldest_expiry) as oldest_expiry,
     max(newest_expiry) as newest_expiry,
     bool_or(is_credited) as is_credited,
+    bool_or(was_there) as was_there,
     min(issued_at) as issued_at,
     if(min(creator) <> max(other_creator), 'Various', min(creator)) as creator,
     if(min(credit_type) <> max(other_credit_type), 'Various', min(credit_type)) as credit_type,
@@ -158,7 +160,6 @@ told as (
       period.starts_at
     ) as issued,
     as_local(issued, period.timezone) as issue_date,
-    issued >= period.starts_at and issued < period.cutoff as issued_in_period,
     (issue_date::date + merchant.reversal_window_days::integer)::date as window_last_day,
     coalesce(name_and_email(said.issued_by_name, said.issued_by_email), batches.creator) as issued_by,
     coalesce(said.credit_type, batches.credit_type) as type,
@@ -175,6 +176,13 @@ told as (
     coalesce(
       bool_or(is_credited) over (partition by batches.merchant_id, batches.period, batches.batch_id), false
     ) as credited_in_period,
+    coalesce(
+      bool_or(was_there) over (partition by batches.merchant_id, batches.period, batches.batch_id), false
+    ) as had_credits_before,
+    -- One whose file dates it before, and whose first credits came in the period, had come to nothing by its own month's
+    -- end: it counts where its credits are.
+    issued < period.cutoff
+      and (issued >= period.starts_at or credited_in_period and not had_credits_before) as issued_in_period,
     -- Which reverse-batch refuses.
     count(*) over (partition by batches.merchant_id, batches.period, batches.batch_id) > 1 as has_several_units,
     coalesce(total, 0) as total_amount,
