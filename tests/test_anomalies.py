@@ -538,7 +538,7 @@ def test_a_reversal_after_some_of_it_was_used() -> None:
     # What was used and given back is as if it had not been.
     assert_rows(
         flags(audit(REVERSALS), "reversal_after_use"),
-        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nused      ru1        4.00            Credit Adjustments",
+        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nused      ru1; ru2   4.00            Credit Adjustments",
     )
 
 
@@ -555,6 +555,36 @@ def test_what_was_used_of_a_credit_that_is_taken_back_in_parts_counts_once() -> 
     (flag,) = flags(june, "reversal_after_use")
     assert (flag["entry_ids"], flag["amount_at_risk"]) == ("r1; r2", Decimal(4))
     assert flag["explanation"] == "6.00 USD was taken back from credit c after 1 member had used 4.00 USD of it."
+
+
+def test_those_who_had_spent_all_of_theirs_kept_the_most_of_a_batch_that_is_taken_back() -> None:
+    entries = """
+        entry_id  entry_type  occurred_at       member_id  amount  credit_id  batch_id
+        a1        created     2026-06-01T12:00  ada        10.00              whole
+        b1        created     2026-06-01T12:00  bob        10.00              whole
+        c1        created     2026-06-01T12:00  cy         10.00              whole
+        a-buys    redeemed    2026-06-02T12:00  ada        10.00
+        b-buys    redeemed    2026-06-02T12:00  bob         4.00
+        b-back    reversed    2026-06-03T12:00  bob         6.00  b1
+        c-back    reversed    2026-07-03T12:00  cy         10.00  c1
+        d1        created     2026-06-01T12:00  dan        10.00              apart
+        e1        created     2026-06-01T12:00  eve        10.00              apart
+        f1        created     2026-06-01T12:00  fay        10.00              apart
+        d-buys    redeemed    2026-06-02T12:00  dan        10.00
+        e-back    reversed    2026-06-03T12:00  eve        10.00  e1
+        f-buys    redeemed    2026-08-02T12:00  fay        10.00
+    """
+    ledger = audited_ledger(entries)
+    june, july, august = build(ledger, *(month(ledger, f"2026-0{number}") for number in (6, 7, 8)))
+    # What is left to others is taken back from one alone, and from the batch once nothing is left of it.
+    assert_rows(flags(june, "reversal_after_use"), "batch_id  entry_ids  amount_at_risk\nwhole     b-back     4.00")
+    assert_rows(
+        flags(july, "reversal_after_use"),
+        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nwhole     c-back     10.00           Credit Adjustments",
+    )
+    (flag,) = flags(july, "reversal_after_use")
+    assert flag["explanation"] == "10.00 USD was taken back from batch whole after 1 member had used 10.00 USD of it."
+    assert not list(flags(august, "reversal_after_use"))
 
 
 def test_a_reversal_on_the_windows_last_day_is_within_it() -> None:
