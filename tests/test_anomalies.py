@@ -599,13 +599,20 @@ def test_a_credit_above_the_limit_that_nobody_else_approved() -> None:
         [
             credit("nobody", amount="100.01", **by(ANN)),
             credit("self", amount="150.00", **by(ANN, approved_by="ANN@acme.example ")),
+            credit("self-by-both", amount="150.00", **by(ANN, approved_by="A. Lee <ann@acme.example>")),
+            credit("self-by-name", amount="150.00", **by(ANN, approved_by=" ann lee")),
             credit("other", amount="150.00", **by(ANN, approved_by="bob@acme.example")),
+            credit("other-by-name", amount="150.00", **by(ANN, approved_by="Bob Ray")),
+            credit("other-of-a-schedule", amount="150.00", approved_by="bob@acme.example"),
+            credit("other-of-a-name", amount="150.00", creator_name=ANN, approved_by="bob@acme.example"),
             credit("at-limit", amount="100.00", **by(ANN)),
             credit("tokens", amount="500", balance_type="winston", **by(ANN)),
         ],
         store(approval_limit=Decimal(100)),
     )
-    assert {row["credit_id"] for row in flags(june, "unapproved_over_limit")} == {"nobody", "self"}
+    assert {row["credit_id"] for row in flags(june, "unapproved_over_limit")} == {
+        "nobody", "self", "self-by-both", "self-by-name",
+    }  # fmt: skip
 
 
 def test_without_a_limit_nothing_needs_approval() -> None:

@@ -4,7 +4,7 @@
 -- version: 1
 -- settings: approval_limit
 -- means: A credit above approval_limit, in the merchant's currency, has no approved_by, or was approved by whoever created
---   it.
+--   it, by email or by name.
 -- do: Have it approved by somebody else after the fact, or deduct it; and see why the source let it through.
 select
   period.merchant_id,
@@ -33,4 +33,8 @@ join facts.credits as credit
   and credit.amount > merchant.approval_limit
   and credit.opened_at >= period.starts_at
   and credit.opened_at < period.cutoff
-where coalesce(trim(credit.approved_by), '') = '' or lower(trim(credit.approved_by)) = person(credit.creator)
+where coalesce(trim(credit.approved_by), '') = ''
+  -- It should be an email; a source may put a name there, or a name and an email, as of the creator.
+  or person(trim(credit.approved_by)) in (
+    person(credit.creator), lower(trim(nullif(regexp_extract(credit.creator, '^([^<>]+)<', 1), '')))
+  )
