@@ -97,7 +97,7 @@ class CreditsBatches(Report):
     issued_in_period: Flag = flag(
         "Whether it was issued in the period (dated in it, or before, and first credited in it), or only moved in it."
     )
-    credited_in_period: Flag = flag("Whether it issued credits in the period, were it issued then or before.")
+    credited_in_period: Flag = flag("Whether it issued credits in the period, or was issued in it and had none before.")
     issued_at_utc: Instant = instant("When it was issued.")
     decimals: Whole = whole("The unit's decimals.", ge=0, le=4)
 

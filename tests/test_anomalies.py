@@ -367,6 +367,20 @@ def test_a_batch_that_goes_on_in_the_next_month_is_held_against_what_it_declares
     assert not list(flags(august, "batch_repeats_recipient"))
 
 
+def test_a_batch_that_is_dated_in_the_month_after_its_credits_is_held_against_what_it_declares_once() -> None:
+    ledger = audited_ledger(
+        recipients("b", "a", "a", at="2026-06-30T23:50"),
+        batches="""
+        batch_id  issued_at         declared_recipients  declared_total
+        b         2026-07-01T00:05  2                    20.01
+    """,
+    )
+    june, july = build(ledger, month(ledger, "2026-06"), month(ledger, "2026-07"))
+    for rule in ("batch_count_mismatch", "batch_total_mismatch", "batch_repeats_recipient"):
+        assert_rows(flags(june, rule), "batch_id\nb")
+        assert not list(flags(july, rule)), rule
+
+
 def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     credits = [*recipients("list", "a", "a", "b"), *recipients("students", "a", "a"), *recipients("lessons", "a", "a")]
     moved = [

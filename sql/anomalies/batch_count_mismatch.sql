@@ -2,7 +2,8 @@
 --
 -- severity: error
 -- version: 1
--- means: The batches file declares a number of recipients, and the batch's credits went to another number of members.
+-- means: The batches file declares a number of recipients, and the batch's credits went to another number of members. It
+--   is looked at in every month that credits of it came in.
 -- do: Compare the batch's recipients (`rollforward batches show ID`) with the list that it was issued from.
 with found as (
   select
@@ -17,7 +18,7 @@ with found as (
   join audits.batch_recipients as recipient using (merchant_id, period, batch_id, unit)
   semi join settings.periods as period
     on period.merchant_id = batch.merchant_id and period.period = batch.period
-  where (batch.issued_in_period or batch.credited_in_period) and recipient.amount > 0
+  where batch.credited_in_period and recipient.amount > 0
   group by batch.merchant_id, batch.period, batch.batch_id
 )
 

@@ -37,8 +37,8 @@ join settings.periods as period
 where recipient.amount > 0 and coalesce(batch.issued_as, '') not in ('student', 'enrollment')
 group by batch.merchant_id, batch.period, recipient.member_id, batch.batch_id, batch.unit
 having count(*) > 1
-  -- Where the batch was issued, and where it later issued the member another.
+  -- Where the batch was issued, if the credits had not come before, and where it later issued the member another.
   and bool_or(
-    batch.issued_in_period
-    or credit.entry_type = 'created' and credit.opened_at >= period.starts_at and credit.opened_at < period.cutoff
+    credit.opened_at >= period.starts_at
+    and (batch.issued_in_period or credit.entry_type = 'created' and credit.opened_at < period.cutoff)
   )

@@ -3,7 +3,7 @@
 -- severity: error
 -- version: 1
 -- means: The batches file declares a total, and the batch's credits come to another, those aside by which adjust-batch
---   raised others afterwards.
+--   raised others afterwards. It is looked at in every month that credits of it came in.
 -- do: Compare the batch's recipients (`rollforward batches show ID`) with the list that it was issued from.
 with raises as (
   select entry.merchant_id, entry.credit_id
@@ -49,5 +49,4 @@ select
   || if(issued_amount > declared_total, ' more.', ' less.') as explanation
 from issued
 -- A total over several units says nothing.
-where (issued_in_period or credited_in_period)
-  and recipient_count > 0 and issued_amount <> declared_total and units = 1
+where credited_in_period and recipient_count > 0 and issued_amount <> declared_total and units = 1

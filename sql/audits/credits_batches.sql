@@ -175,14 +175,14 @@ told as (
     sum(recipient_count) over (partition by batches.merchant_id, batches.period, batches.batch_id) = 0 as is_failed,
     coalesce(
       bool_or(is_credited) over (partition by batches.merchant_id, batches.period, batches.batch_id), false
-    ) as credited_in_period,
+    ) as is_credited_here,
     coalesce(
       bool_or(was_there) over (partition by batches.merchant_id, batches.period, batches.batch_id), false
     ) as had_credits_before,
     -- One whose file dates it before, and whose first credits came in the period, had come to nothing by its own month's
     -- end: it counts where its credits are.
     issued < period.cutoff
-      and (issued >= period.starts_at or credited_in_period and not had_credits_before) as issued_in_period,
+      and (issued >= period.starts_at or is_credited_here and not had_credits_before) as issued_in_period,
     -- Which reverse-batch refuses.
     count(*) over (partition by batches.merchant_id, batches.period, batches.batch_id) > 1 as has_several_units,
     coalesce(total, 0) as total_amount,
@@ -250,7 +250,7 @@ select
   window_last_day,
   coalesce(findings.findings, 0) as findings,
   issued_in_period,
-  credited_in_period,
+  is_credited_here or issued_in_period and not had_credits_before as credited_in_period,
   issued as issued_at_utc,
   decimals
 from told
