@@ -179,6 +179,29 @@ def test_a_stated_balance_that_the_ledger_does_not_have() -> None:
     )
 
 
+def test_a_stated_balance_from_before_what_expired_is_found_with_what_expired() -> None:
+    june = audit(
+        [
+            credit("c", "2026-05-01T12:00", expires_at="2026-06-10T23:59:59"),
+            credit("d", "2026-05-01T12:00", member_id="bob", expires_at="2026-05-31T23:59:59"),
+            credit("e", "2026-05-01T12:00", "1.00", member_id="bob"),
+        ],
+        balances="""
+        member_id  as_of       balance
+        ada        2026-06-20  10.00
+        bob        2026-06-20  10.00
+    """,
+    )
+    assert_rows(
+        sorted(flags(june, "balance_mismatch"), key=lambda row: str(row["member_id"])),
+        """
+        member_id  credit_id  entry_ids  amount_at_risk  evidence_sheet
+        ada        c                     10.00           Credit Expirations
+        bob                              9.00            Extant Credits
+    """,
+    )
+
+
 def test_an_entry_that_came_after_its_month_was_published_is_late_and_an_interim_workbook_is_no_publication() -> None:
     ledger = audited_ledger(
         [

@@ -8,7 +8,7 @@
 -- do: Look at the account's history (`rollforward history MEMBER`) beside the source's: an entry is missing, or was sent
 --   with another amount.
 with stated as materialized (
-  select period.period, balance.*
+  select period.period, period.starts_at, balance.*
   from settings.periods as period
   join ledger.balances as balance
     on balance.merchant_id = period.merchant_id
@@ -25,6 +25,7 @@ moved as (
     balance_type,
     occurred_at,
     max_by(entry_id, sequence) as entry_id,
+    max_by(credit_id, sequence) as credit_id,
     sum(sum(signed_amount)) over (
       partition by merchant_id, member_id, balance_type order by occurred_at
     ) as balance
@@ -34,7 +35,11 @@ moved as (
 ),
 
 compared as (
-  select stated.*, coalesce(moved.balance, 0) as held, moved.entry_id
+  select
+    stated.*,
+    coalesce(moved.balance, 0) as held,
+    moved.entry_id,
+    if(moved.entry_id is null and moved.occurred_at >= stated.starts_at, moved.credit_id, null) as credit_id
   from stated
   asof left join moved
     on moved.merchant_id = stated.merchant_id
@@ -47,7 +52,8 @@ select
   compared.merchant_id,
   compared.period,
   compared.member_id,
-  -- The account's last entry before.
+  -- The account's last entry before; where credit has expired in the period since, that credit.
+  compared.credit_id,
   if(compared.entry_id is null, null, [compared.entry_id]) as entry_ids,
   kind.unit,
   abs(compared.balance - held)::decimal(38, 4) as amount_at_risk,
