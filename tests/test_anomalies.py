@@ -982,6 +982,12 @@ def test_a_reason_that_several_batches_share() -> None:
     assert "together 40.00 USD of the 70.00 USD that Service Recovery came to" in flag["explanation"]
 
 
+def test_reasons_that_are_nothing_but_digits_are_not_all_the_same() -> None:
+    codes = {"a": "101", "b": "202", "c": "303", "d": "101", "e": "101"}
+    june = audit([entry for one, code in codes.items() for entry in recipients(one, one, reason=code)])
+    assert_rows(flags(june, "systemic_reason"), "batch_id  amount_at_risk\na; d; e   30.00")
+
+
 def test_batches_that_are_dated_before_the_month_of_their_first_credits_share_their_reason_in_that_month() -> None:
     ids = ("r1", "r2", "r3")
     credits = [
