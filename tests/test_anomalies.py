@@ -631,6 +631,26 @@ def test_a_reversal_on_the_windows_last_day_is_within_it() -> None:
     )
 
 
+def test_a_batch_has_one_window_for_all_of_its_credits() -> None:
+    ledger = audited_ledger(
+        """
+        entry_id  entry_type  occurred_at       member_id  amount  credit_id  batch_id
+        first     created     2026-04-03T12:00  ada        10.00              b
+        later     created     2026-05-03T12:00  bob        10.00              b
+        in-time   reversed    2026-06-02T12:00  ada         4.00  first
+        ada-back  reversed    2026-06-03T12:00  ada         6.00  first
+        bob-back  reversed    2026-06-03T12:00  bob        10.00  later
+        """
+    )
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert [str(row["window_last_day"]) for row in table(june, "credits_batches")] == ["2026-06-02"]
+    assert_rows(
+        flags(june, "reversal_outside_window"),
+        "batch_id  entry_ids           amount_at_risk  observed  threshold\n"
+        "b         ada-back; bob-back  16.00           61        60",
+    )
+
+
 def test_a_credit_above_the_limit_that_nobody_else_approved() -> None:
     june = audit(
         [

@@ -3,10 +3,17 @@
 -- severity: error
 -- version: 1
 -- settings: reversal_window_days
--- means: Credit was taken back more than reversal_window_days after it was issued; the window's last day still counts.
---   Members count on credit that they have had for so long.
+-- means: Credit was taken back more than reversal_window_days after it, or the batch that it is in, was issued; the
+--   window's last day still counts. Members count on credit that they have had for so long.
 -- do: Find out who allowed it. Individual adjustments, each with its reason, are the way after the window.
-with reversals as (
+with batches as (
+  select merchant_id, batch_id, min(issued_at) as issued_at
+  from facts.credits
+  where batch_id is not null
+  group by all
+),
+
+reversals as (
   select
     period.merchant_id,
     period.period,
@@ -19,7 +26,8 @@ with reversals as (
     movement.entry_id,
     movement.amount,
     movement.day,
-    as_local(coalesce(said.issued_at, credit.issued_at), period.timezone)::date as issued_on,
+    -- A batch has one issue date and one window, as Credits Batches tells them and reverse-batch goes by them.
+    as_local(coalesce(said.issued_at, batches.issued_at, credit.issued_at), period.timezone)::date as issued_on,
     merchant.reversal_window_days as days
   from settings.periods as period
   join settings.merchants as merchant using (merchant_id)
@@ -32,6 +40,8 @@ with reversals as (
     on credit.merchant_id = movement.merchant_id and credit.credit_id = movement.credit_id
   left join ledger.batches as said
     on said.merchant_id = credit.merchant_id and said.batch_id = credit.batch_id
+  left join batches
+    on batches.merchant_id = credit.merchant_id and batches.batch_id = credit.batch_id
 )
 
 select
