@@ -42,9 +42,19 @@ class Rebuilt:
 def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
     """Rebuild every shard of the home. What is archived is held against its hash on the way.
 
-    Raises SettingsError, JournalError, LedgerUnavailableError; then that shard's ledger is as it was.
+    Raises SettingsError, JournalError, LedgerUnavailableError; then that shard's ledger is as it was. Of the shards
+    before it, whose ledgers are in their places, it has been said how they came out.
     """
-    return [_rebuild_shard(home, name, wait_s, say) for name in shards.by_shard(read_merchants(home))]
+    done: list[Rebuilt] = []
+    try:
+        for name in shards.by_shard(read_merchants(home)):
+            done.append(_rebuild_shard(home, name, wait_s, say))  # noqa: PERF401 - those before a failure are told
+    except BaseException:
+        # Nobody else would: the next rebuild compares with these.
+        for rebuilt in done:
+            say(str(rebuilt))
+        raise
+    return done
 
 
 def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
@@ -71,7 +81,13 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
             raise
         _keep(path)
         beside.replace(path)
-        shards.refresh_read_copy(home, name)
+        try:
+            shards.refresh_read_copy(home, name)
+        except OSError as problem:
+            # As at the end of a run: the ledger is in its place, and how it came out is still to be told.
+            say(
+                f'{faults.told(problem) or problem} The ledger "{name}" is made again; readers see it as it was before.'
+            )
     return Rebuilt(name, int(counts[0]), int(counts[1]), differences, compared, swapped=True)
 
 

@@ -1,5 +1,7 @@
 """Rebuilding: what it is held against, with which settings, and what goes on afterwards as if there had been none."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +73,41 @@ def test_a_ledger_that_another_program_has_open_is_said_to_be_and_not_to_be_dama
             rebuilt(home)
         analyst.kill()
     assert str(rebuilt(home)).endswith("the same as before.")
+
+
+EAST = '[merchants.east]\nname = "East"\ntimezone = "UTC"\ncurrency = "EUR"\nshard = "west"\n'
+
+
+def test_of_shards_that_were_rebuilt_before_one_that_could_not_be_it_is_said_how_they_came_out(
+    home: Installation,
+) -> None:
+    home.configure(WITHOUT_GIFT + EAST)
+    with (
+        shards.lock(home.home, "west", wait_s=0, say=print),
+        pytest.raises(LedgerUnavailableError, match='"west" is still in use'),
+    ):
+        rebuild(home.home, wait_s=0, say=home.said.append)
+    (said,) = (line for line in home.said if line.startswith("main: "))
+    assert said.startswith("main: 1 entries, 1 movements; ledger.entries: 1 rows of before are gone or changed")
+
+
+def test_a_rebuild_whose_copy_for_readers_cannot_be_made_says_so_and_how_the_ledger_came_out(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.configure(WITHOUT_GIFT)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(shards, "_copy", full)
+    outcome = rebuilt(home)
+    assert "ledger.entries: 1 rows of before are gone or changed, 0 are new or changed" in outcome.differences
+    assert "There is no room left" in home.said[-1]
+    assert home.said[-1].endswith('The ledger "main" is made again; readers see it as it was before.')
+    monkeypatch.undo()
+    # The next run makes the copy.
+    assert home.ingest().result.files == []
+    assert shards.read_copy_is_current(home.home, "main")
 
 
 def test_settings_edited_while_a_rebuild_waits_are_those_it_uses(
