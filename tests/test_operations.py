@@ -75,6 +75,25 @@ def test_a_deduction_of_all_that_is_there_is_done_and_of_a_cent_more_is_refused_
     assert office.balance("ada") == "0.00"
 
 
+def test_what_is_overdrawn_is_said_beside_what_is_left_so_that_the_balance_is_the_one_that_is_listed(
+    office: Office,
+) -> None:
+    office.land("""
+        entry_id  entry_type  member_id  amount  occurred_at
+        over      redeemed    ada        15.00   2026-06-03T12:00Z
+        later     created     ada        10.00   2026-06-04T12:00Z
+    """, "more")  # fmt: skip
+    beside = r"5\.00 USD are overdrawn beside that: the balance is 5\.00 USD\."
+    with pytest.raises(RefusedError, match=rf"is more than member ada has left: 10\.00 USD\. {beside}"):
+        adjust(office, "-10.01")
+    assert re.search(rf"who has 10\.00 USD in it\. {beside}", refusal(office, "add-balance", member="ada", amount="1"))
+    assert adjust(office, "-8.00").explanation == (
+        "Took 8.00 USD from ada (default); 2.00 USD are left."
+        " 5.00 USD are overdrawn beside that: the balance is -3.00 USD."
+    )
+    assert office.balance("ada") == "-3.00"
+
+
 def test_credit_that_expires_in_five_days_is_good_through_the_fifth_day_from_today(office: Office) -> None:
     done = adjust(office, "5", expires_in_days=5)
     (entry,) = office.rows(

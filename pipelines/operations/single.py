@@ -1,5 +1,6 @@
 """Operations on one member's account: adjust, modify, add and remove a balance (seeds 002 and 003)."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,15 @@ from pipelines.operations.values import end_of_expiry, positive_amount, said, si
 from pipelines.settings import TOO_MUCH
 
 CREDIT_TYPE = "Adjustment"
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What can be drawn from an account, and what was drawn that nothing covered, which later credits do not repay."""
+
+    available: Decimal
+    overdrawn: Decimal
+    unit: str
 
 
 def adjust_plan(desk: Desk, request: AdjustCredit) -> Plan:
@@ -52,11 +62,11 @@ def add_plan(desk: Desk, request: AddBalance) -> Plan:
     amount = positive_amount(desk, "amount", request.amount, request.balance_type)
     _known_member(desk, request.member)
     if (account := _account(desk, request.member, request.balance_type)) is not None:
-        there_is = desk.told(*account)
         raise unknown(
             "balance_type",
             request.balance_type,
-            f"is no new one for member {request.member}, who has {there_is} in it. Use modify-balance.",
+            f"is no new one for member {request.member}, who has {desk.told(account.available, account.unit)} in it."
+            f"{_overdrawn(desk, account, account.available)} Use modify-balance.",
         )
     return _issue(
         desk, request.member, request.balance_type, amount,
@@ -69,10 +79,10 @@ def remove_plan(desk: Desk, request: RemoveBalance) -> Plan:
     unit_of(desk, request.balance_type)
     _known_member(desk, request.member)
     reason = said("reason", request.reason)
-    available = _available(desk, request.member, request.balance_type)
-    if not available:
+    account = _account(desk, request.member, request.balance_type)
+    if account is None or not account.available:
         raise unknown("balance_type", request.balance_type, f"has nothing left for member {request.member}.")
-    return _take(desk, request.member, request.balance_type, available, reason, None)
+    return _take(desk, request.member, request.balance_type, account.available, reason, None)
 
 
 OPERATIONS = (
@@ -116,15 +126,18 @@ def _known_member(desk: Desk, member: str) -> None:
         raise unknown("member", member, f"is no member of {desk.merchant.id}, and no entry names them.")
 
 
-def _account(desk: Desk, member: str, balance_type: str) -> tuple[Decimal, str] | None:
-    """What can be drawn and its unit; None where nothing ever moved."""
+def _account(desk: Desk, member: str, balance_type: str) -> _Account | None:
+    """The member's account; None where nothing ever moved."""
     rows = desk.query("accounts").filter(member_id=member, balance_type=balance_type)
-    return None if rows.is_empty() else (rows["available"][0], rows["unit"][0])
+    return None if rows.is_empty() else _Account(*rows.select("available", "overdrawn", "unit").row(0))
 
 
-def _available(desk: Desk, member: str, balance_type: str) -> Decimal:
-    account = _account(desk, member, balance_type)
-    return account[0] if account else Decimal(0)
+def _overdrawn(desk: Desk, account: _Account, left: Decimal) -> str:
+    """What is said beside what is left, where draws were not covered: the balance, as it is listed, is less by them."""
+    if not account.overdrawn:
+        return ""
+    overdrawn, balance = (desk.told(amount, account.unit) for amount in (account.overdrawn, left - account.overdrawn))
+    return f" {overdrawn} are overdrawn beside that: the balance is {balance}."
 
 
 def _issue(
@@ -162,23 +175,27 @@ def _take(
     internal_note: str = "",
 ) -> Plan:
     unit, _ = unit_of(desk, balance_type)
-    available = _available(desk, member, balance_type)
-    if amount > available:
+    account = _account(desk, member, balance_type) or _Account(Decimal(0), Decimal(0), unit)
+    if amount > account.available:
         raise unknown(
             "amount",
             desk.told(amount, unit),
-            f"is more than the balance of member {member}: {desk.told(available, unit)}.",
+            f"is more than the balance of member {member}: {desk.told(account.available, unit)}."
+            if not account.overdrawn
+            else f"is more than member {member} has left: {desk.told(account.available, unit)}."
+            f"{_overdrawn(desk, account, account.available)}",
         )
     if amount >= TOO_MUCH:  # what many entries add up to may be more than one can say
         raise RefusedError(
             f"{desk.told(amount, unit)} of member {member} has more than 14 digits before the decimal point. Take it in"
             " parts, with adjust."
         )
+    left = account.available - amount
     entry = _entry(desk, member, balance_type, amount, reason, reason_details, internal_note)
     return Plan(
         _frame(desk, {**entry, "entry_type": "deducted"}),
         f"Took {desk.told(amount, unit)} from {member} ({balance_type});"
-        f" {desk.told(available - amount, unit)} are left.",
+        f" {desk.told(left, unit)} are left.{_overdrawn(desk, account, left)}",
         unit,
         amount,
     )
