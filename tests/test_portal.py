@@ -111,6 +111,20 @@ def administrator(reported: Installation, tmp_path: Path) -> Portal:
     return portal(reported.home, tmp_path / "access.jsonl", ANN)
 
 
+@pytest.mark.parametrize(("currency", "created"), [("JPY", "1,200"), ("KWD", "1,200.000")])
+def test_the_totals_of_workbooks_on_the_overview_have_the_decimals_of_the_merchants_currency(
+    tmp_path: Path, currency: str, created: str
+) -> None:
+    made = make_home(tmp_path, f'[merchants.acme]\nname = "Acme"\ntimezone = "Asia/Tokyo"\ncurrency = "{currency}"\n')
+    made.land("acme/entries/june.csv", portals.rows_csv([{**ODD_ENTRIES[1], "amount": "1200"}]))
+    rollforward(made.home.path, "report", "--month", "2026-06")
+    page = portal(made.home, tmp_path / "access.jsonl").acme()
+    (row,) = re.findall(r"<tr>\s*<th scope=\"row\"><a [^>]*period=2026-06\".*?</tr>", page.html, re.DOTALL)
+    totals = re.findall(r'<span class="amount">([^<]+)</span>', row)
+    nothing = created.replace("1,200", "0")
+    assert totals == [created, nothing, nothing, created]
+
+
 def shown_sums(page: Page) -> dict[str, Decimal]:
     """What a listing says its rows come to, by unit."""
     found = re.search(r"rows? ?, (.*?) in all", page.text)
