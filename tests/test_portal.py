@@ -125,6 +125,19 @@ def test_the_totals_of_workbooks_on_the_overview_have_the_decimals_of_the_mercha
     assert totals == [created, nothing, nothing, created]
 
 
+def test_lists_have_the_rows_of_a_balance_type_that_is_not_declared_any_more_as_they_count_them(
+    odd: Installation, tmp_path: Path
+) -> None:
+    made = Installation(Home(tmp_path / "home"))
+    shutil.copytree(odd.home.path, made.home.path)
+    made.configure(portals.MERCHANTS.replace('winston = { unit = "TKN", decimals = 0 }\n', ""))
+    acme = portal(made.home, tmp_path / "access.jsonl").acme
+    for name in ("members", "movements"):
+        exported = acme(f"{name}.csv").content.decode().splitlines()[1:]
+        assert f"{len(exported)} rows" in acme(name).text
+        assert [row for row in exported if "TKN" in row]
+
+
 def shown_sums(page: Page) -> dict[str, Decimal]:
     """What a listing says its rows come to, by unit."""
     found = re.search(r"rows? ?, (.*?) in all", page.text)

@@ -42,7 +42,7 @@ select
     from (select unit, sum(balance)::decimal(38, 4) as amount from chosen group by unit) as summed
   ) as sums
 from chosen
-join settings.balance_types as kind using (balance_type)
+left join settings.balance_types as kind using (balance_type)
 order by
   case when $sort = 'balance' then chosen.balance end desc,
   case when $sort = 'updated' then chosen.updated end desc,

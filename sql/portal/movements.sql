@@ -83,7 +83,7 @@ select
   ) as sums
 from shown
 join facts.movements as movement using (member_id, balance_type, sequence)
-join settings.balance_types as kind using (balance_type)
+left join settings.balance_types as kind using (balance_type)
 left join ledger.members as member on member.member_id = movement.member_id
 left join facts.credits as credit on credit.credit_id = movement.credit_id
 left join ledger.entries as entry on entry.entry_id = movement.entry_id
