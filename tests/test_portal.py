@@ -128,14 +128,21 @@ def test_the_totals_of_workbooks_on_the_overview_have_the_decimals_of_the_mercha
 def test_lists_have_the_rows_of_a_balance_type_that_is_not_declared_any_more_as_they_count_them(
     odd: Installation, tmp_path: Path
 ) -> None:
-    made = Installation(Home(tmp_path / "home"))
-    shutil.copytree(odd.home.path, made.home.path)
-    made.configure(portals.MERCHANTS.replace('winston = { unit = "TKN", decimals = 0 }\n', ""))
+    undeclared = portals.MERCHANTS.replace('winston = { unit = "TKN", decimals = 0 }\n', "")
+    made = with_settings(odd, tmp_path, undeclared)
     acme = portal(made.home, tmp_path / "access.jsonl").acme
     for name in ("members", "movements"):
         exported = acme(f"{name}.csv").content.decode().splitlines()[1:]
         assert f"{len(exported)} rows" in acme(name).text
         assert [row for row in exported if "TKN" in row]
+
+
+def with_settings(installation: Installation, tmp_path: Path, settings: str) -> Installation:
+    """A copy of the home with other settings."""
+    made = Installation(Home(tmp_path / "home"))
+    shutil.copytree(installation.home.path, made.home.path)
+    made.configure(settings)
+    return made
 
 
 def shown_sums(page: Page) -> dict[str, Decimal]:
@@ -539,9 +546,7 @@ def test_the_header_must_say_one_known_person(reported: Installation, tmp_path: 
 def test_a_merchant_whose_settings_are_wrong_takes_no_page_from_the_others(
     reported: Installation, tmp_path: Path
 ) -> None:
-    made = Installation(Home(tmp_path / "home"))
-    shutil.copytree(reported.home.path, made.home.path)
-    made.configure(portals.MERCHANTS.replace('"NZD"', '"NZX"'))
+    made = with_settings(reported, tmp_path, portals.MERCHANTS.replace('"NZD"', '"NZX"'))
     everybodys, ann = (portal(made.home, tmp_path / "access.jsonl", person) for person in (None, ANN))
     assert "Outstanding now" in everybodys.acme().text
     home = everybodys.get("/")

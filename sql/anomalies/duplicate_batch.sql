@@ -20,13 +20,7 @@ with dates as (
 ),
 
 credited as (
-  select distinct period.merchant_id, period.period, credit.batch_id
-  from settings.periods as period
-  join facts.credits as credit
-    on credit.merchant_id = period.merchant_id
-    and credit.opened_at >= period.starts_at
-    and credit.opened_at < period.cutoff
-  where credit.entry_type = 'created' and credit.batch_id is not null
+  select distinct merchant_id, period, batch_id from audits.credits_batches where credited_in_period
 ),
 
 -- Those of the period, and of the days before them. Of the period is also one of before that credits in it: until its
