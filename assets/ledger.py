@@ -86,7 +86,7 @@ def take_landing_files(
             for name in TABLES:
                 rows[name] += shard.connection.table(name).shape[0]
                 previews[name] = head_of(shard.connection, name, "event desc")
-        session.left_alone += warnings
+        session.warnings += warnings
         session.stop_if_nobody_is_left()
     counts = [tuple(getattr(outcome, name) for name in COUNTS) for outcome in outcomes]
     for name in TABLES:

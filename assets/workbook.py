@@ -72,7 +72,7 @@ def credits_workbook(
         session.run_id,
         months=months,
         held_back="\n\n".join(held_back),
-        left_alone=session.left_alone,
+        warnings=session.warnings,
     )
     if message:
         alerts.tell(session.home, message, session.say)

@@ -92,11 +92,12 @@ def of_publications(
     *,
     months: Sequence[str],
     held_back: str = "",
-    left_alone: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Message | None:
     """What is to be told of a run of these months; nothing where nothing is new in what they published.
 
-    `left_alone` is what in landing/ was not taken: nobody else would say of an unwatched run that files lie there.
+    `warnings` are those of the files' taking, above all what in landing/ was left alone: nobody else would say of an
+    unwatched run that files lie there.
     """
     final = [publication for publication in publications if publication.period.is_final]
     if not held_back and all(publication.outcome == "unchanged" for publication in final):
@@ -105,7 +106,7 @@ def of_publications(
     incomplete = [publication for publication in final if publication.incomplete]
     parts = [
         *([held_back] if held_back else []),
-        *left_alone,
+        *warnings,
         *(
             f"{one.period.merchant.id}, {one.period.name}: {one.incomplete} When it has come, report the month again:"
             f" `rollforward report --month {one.period.name}`."
@@ -117,11 +118,11 @@ def of_publications(
         subject = f"Credit reports of {named}: a workbook is held back"
     elif incomplete:
         subject = f"Credit reports of {named} are incomplete"
-    elif left_alone:
-        subject = f"Credit reports of {named} are published, and something in landing/ was left alone"
+    elif warnings:
+        subject = f"Credit reports of {named} are published, with warnings"
     else:
         subject = f"Credit reports of {named} are published"
-    kind: Literal["alert", "notice"] = "alert" if held_back or incomplete or left_alone else "notice"
+    kind: Literal["alert", "notice"] = "alert" if held_back or incomplete or warnings else "notice"
     return Message(kind, subject, "\n\n".join(parts), run_id)
 
 

@@ -52,8 +52,8 @@ class Session:
     _asked: dict[str, list[Period]] = field(default_factory=dict)
     # The tables that this run has built, the facts among them: what else is there may be of another day.
     built: set[str] = field(default_factory=set)
-    # What in landing/ was not taken, and why.
-    left_alone: list[str] = field(default_factory=list)
+    # What was seen when files were taken: what in landing/ was left alone, and why; a timezone that has changed since.
+    warnings: list[str] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     # Why workbooks were not published though nothing failed: their merchants block on errors.
     blocked: list[str] = field(default_factory=list)

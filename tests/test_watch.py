@@ -489,7 +489,7 @@ def test_files_that_lie_where_nothing_takes_them_and_rows_set_aside_are_told_wit
     home.land("bolt/entries/wrong.csv", entries_csv("entry_id  amount\nz         1,5"))
     report(home, "2026-06")
     (alert,) = told_in(home.home.alerts)
-    assert alert.startswith("# Credit reports of 2026-06 are published, and something in landing/ was left alone\n")
+    assert alert.startswith("# Credit reports of 2026-06 are published, with warnings\n")
     assert "landing/acme/entrys is no dataset and was left alone" in alert
     assert "landing/acme-old belongs to no merchant of merchants.toml and was left alone." in alert
     assert "- 1 row of its files is set aside: `rollforward rejects --merchant bolt`" in alert
