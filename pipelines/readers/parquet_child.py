@@ -2,10 +2,10 @@
 
 What a damaged or hostile file does to its reader, native code, may be more than an error; and a few bytes of it can
 say that one text stands there a billion times. So this runs under limits, and nothing but this process is lost with
-it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of source_row and the columns asked
-for as text, under the names c0, c1 … of their places, and prints name, type and whether it can be text of every column
-of the file, as JSON. Where the file is to blame it exits with 3 and says why, as JSON; where its output cannot be
-written, with 4 and the number of the error; where memory is short, with 5.
+it. Forked by `forks.py`, or run by its path; it imports nothing of ours. Writes Arrow batches of source_row and the
+columns asked for as text, under the names c0, c1 … of their places, and prints name, type and whether it can be text of
+every column of the file, as JSON. Where the file is to blame it exits with 3 and says why, as JSON; where its output
+cannot be written, with 4 and the number of the error; where memory is short, with 5.
 
     python -I parquet_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS [COLUMN …]
 """
@@ -18,6 +18,9 @@ import resource
 import sys
 from collections.abc import Collection
 from typing import Any
+
+import duckdb
+import pyarrow as pa
 
 BATCH_ROWS = 8_192
 WRONG_FILE = 3
@@ -44,9 +47,6 @@ def convert(path: str, output: str, decimal_mark: str, wanted: Collection[str], 
     Name, type and whether it can be text, of each column of the file. Where one that is wanted cannot, nothing is
     written. Raises FileError and OSError.
     """
-    import duckdb
-    import pyarrow as pa
-
     options: dict[str, Any] = {"threads": "2", "memory_limit": f"{memory_bytes // DUCKDB_SHARE // 2**20}MiB"}
     with duckdb.connect(config=options) as sql:
         # What does not fit into memory is too large: nothing is put beside the file.
@@ -104,8 +104,6 @@ def query(sql: Any, path: str, decimal_mark: str, wanted: Collection[str]) -> tu
 
 def write(batches: Any, path: str, output: str) -> None:
     """Write the batches to `output`, as long as they are no more than a file of its size can mean."""
-    import pyarrow as pa
-
     size = os.stat(path).st_size  # noqa: PTH116 - nothing else here needs pathlib
     cells = 0
     with pa.OSFile(output, "wb") as file, pa.ipc.new_stream(file, batches.schema) as writer:

@@ -1,10 +1,10 @@
 """Reads the first sheet of an XLSX file, in a process of its own: the file comes from outside.
 
 A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
-process is lost with it. Run by its path, isolated; it imports nothing of ours. Writes Arrow batches of (source_row,
-cells as text, which of them are formulas without a result), the first of them one row, the header. Where the file is to
-blame it exits with 3 and says why, as JSON; where its output cannot be written, with 4 and the number of the error;
-where memory is short, with 5.
+process is lost with it. Forked by `forks.py`, or run by its path; it imports nothing of ours. Writes Arrow batches of
+(source_row, cells as text, which of them are formulas without a result), the first of them one row, the header. Where
+the file is to blame it exits with 3 and says why, as JSON; where its output cannot be written, with 4 and the number of
+the error; where memory is short, with 5.
 
     python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
 """
@@ -23,6 +23,9 @@ from decimal import Decimal
 from posixpath import join, normpath, split
 from typing import Any
 from xml.etree import ElementTree
+
+import pyarrow as pa
+import python_calamine
 
 BATCH_ROWS = 10_000
 CHUNK_BYTES = 1_000_000
@@ -65,9 +68,6 @@ class FileError(Exception):
 
 def convert(path: str, output: str, decimal_mark: str) -> None:
     """Write the cells of the first sheet at `path` to `output`. Raises FileError."""
-    import pyarrow as pa
-    import python_calamine
-
     try:
         book = python_calamine.CalamineWorkbook.from_path(path)
         sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet]
