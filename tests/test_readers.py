@@ -719,10 +719,9 @@ CELLS_OF_A_SHEET = [
     (True, "true"),
     ("  x\ny ", "x\ny"),
     ("1e2", "1e2"),
-    (dt.datetime(2026, 6, 1), "2026-06-01"),  # noqa: DTZ001
+    (dt.datetime(2026, 6, 1), "2026-06-01T00:00:00"),  # noqa: DTZ001
     (dt.datetime(2026, 6, 1, 12, 30, 15), "2026-06-01T12:30:15"),  # noqa: DTZ001
     (dt.datetime(2026, 6, 30, 23, 59, 59), "2026-06-30T23:59:59"),  # noqa: DTZ001
-    (dt.date(2026, 6, 1), "2026-06-01"),
     (dt.time(12, 30), "12:30:00"),
     (Formula("=1+1", 2), "2"),
     (Formula('="x"', "x"), "x"),
@@ -736,6 +735,43 @@ def test_a_cell_of_a_sheet_as_text(reading: Reading, left: int) -> None:
     rows = [["a", value, value] for value, _ in CELLS_OF_A_SHEET]
     reading(xlsx(["id", "amount", "note"], *rows, first_column=left), "xlsx")
     assert [row[1:] for row in reading.rows] == [("a", cell, cell) for _, cell in CELLS_OF_A_SHEET]
+
+
+@pytest.mark.parametrize(
+    ("number_format", "shows"),
+    [
+        ("yyyy-mm-dd", "2026-07-01"),
+        (14, "2026-07-01"),
+        ('dd/mm/yyyy "hours"', "2026-07-01"),
+        ("[$-409]d mmm yyyy;@", "2026-07-01"),
+        ("[White]yyyy\\s", "2026-07-01"),
+        ("yyyy-mm-dd hh:mm:ss", "2026-07-01T00:00:00"),
+        (22, "2026-07-01T00:00:00"),
+        ("d/m/yy h:mm AM/PM", "2026-07-01T00:00:00"),
+    ],
+)
+def test_midnight_is_a_time_where_the_cell_shows_it(reading: Reading, number_format: str | int, shows: str) -> None:
+    # A credit that expires on 1 July does so when that day ends; one that expires at its midnight has when it begins.
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet, shown, plain = book.add_worksheet(), book.add_format({"num_format": number_format}), book.add_format()
+        sheet.write_row(0, 1, ["id", "amount", "note"])
+        for row, midnight in enumerate((dt.datetime(2026, 7, 1), dt.datetime(2026, 7, 1, 5)), 1):  # noqa: DTZ001
+            sheet.write_row(row, 1, ["a", 46204], plain)
+            sheet.write_datetime(row, 3, midnight, shown)
+        sheet.write_row(3, 1, ["a", 46204], plain)
+        sheet.write_formula(3, 3, "=46203+1", shown, 46204)
+    reading(file.getvalue(), "xlsx")
+    assert reading.rows == [
+        (2, "a", "46204", shows),
+        (3, "a", "46204", "2026-07-01T05:00:00"),
+        (4, "a", "46204", shows),
+    ]
+    as_others_write_it = openpyxl.load_workbook(io.BytesIO(file.getvalue()))
+    rewritten = io.BytesIO()
+    as_others_write_it.save(rewritten)
+    reading(rewritten.getvalue(), "xlsx")
+    assert [row[3] for row in reading.rows] == [shows, "2026-07-01T05:00:00"]
 
 
 def test_a_formula_whose_result_is_not_stored_sets_its_row_aside(reading: Reading) -> None:
@@ -763,7 +799,7 @@ def test_a_whole_sheet_is_whole_wherever_a_chunk_of_it_ends(reading: Reading, mo
     path.write_bytes(found)
     for chunk_bytes in range(200, 260):
         monkeypatch.setattr(xlsx_child, "CHUNK_BYTES", chunk_bytes)
-        assert xlsx_child.told_cells(str(path), "Sheet1") == ({}, {})
+        assert xlsx_child.told_cells(str(path), "Sheet1") == ({}, {}, set())
 
 
 def test_a_value_beside_the_table_makes_its_row_malformed(reading: Reading) -> None:
