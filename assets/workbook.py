@@ -57,8 +57,8 @@ def credits_workbook(
                 session.doing(f"Writing the workbook of {period.merchant.id}, {period.name}")
                 with session.held_back.by(period.merchant.id):
                     contents = contents_of(shard.connection, period)
-                    if blocked := audits.held_back(contents):
-                        session.blocked.append(str(blocked))
+                    if why := audits.blocked(contents):
+                        session.blocked.append(why)
                         continue
                     publication = publish(shard, contents, session.run_id)
                     session.publications.append(publication)

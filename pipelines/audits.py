@@ -3,8 +3,6 @@
 What is found is in sql/audits and sql/anomalies; how it stands in a workbook, in `pipelines.audit_sheets`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -12,7 +10,6 @@ import polars as pl
 
 from pipelines import anomalies, batches
 from pipelines.counts import counted
-from pipelines.periods import Period
 from pipelines.resources import Session
 from pipelines.tables import Check, asset_key, markdown
 from pipelines.workbook import Contents
@@ -23,30 +20,19 @@ SHOWN_FLAGS, SHOWN_BATCHES, SHOWN_RECIPIENTS = 50, 100, 10
 SAID_ERRORS = 3
 
 
-@dataclass(frozen=True)
-class HeldBack:
-    """A workbook that was not published because its merchant blocks on errors."""
-
-    period: Period
-    errors: int
-    first: Sequence[str]
-
-    def __str__(self) -> str:
-        more = f" And {self.errors - len(self.first):,} more." if self.errors > len(self.first) else ""
-        return (
-            f"The workbook of {self.period.merchant.id}, {self.period.name}, is held back:"
-            f" {counted(self.errors, 'error', 'errors')} (block_on_errors). {' '.join(self.first)}{more}"
-            f" Correct them at the source, or set block_on_errors = false, and run the report again; to see them:"
-            f" rollforward flags --merchant {self.period.merchant.id} --severity error"
-        )
-
-
-def held_back(contents: Contents) -> HeldBack | None:
-    """Why the workbook is held back; None where it may be published."""
-    if not contents.period.merchant.block_on_errors:
+def blocked(contents: Contents) -> str | None:
+    """Why the workbook is not published, its merchant blocking on errors; None where it may be."""
+    merchant = contents.period.merchant
+    errors = contents.tables["audits.anomaly_flags"].filter(severity="error")["explanation"].to_list()
+    if not merchant.block_on_errors or not errors:
         return None
-    errors = contents.tables["audits.anomaly_flags"].filter(pl.col("severity") == "error")["explanation"].to_list()
-    return HeldBack(contents.period, len(errors), errors[:SAID_ERRORS]) if errors else None
+    more = f" And {len(errors) - SAID_ERRORS:,} more." if len(errors) > SAID_ERRORS else ""
+    return (
+        f"The workbook of {merchant.id}, {contents.period.name}, is held back:"
+        f" {counted(len(errors), 'error', 'errors')} (block_on_errors). {' '.join(errors[:SAID_ERRORS])}{more}"
+        f" Correct them at the source, or set block_on_errors = false, and run the report again; to see them:"
+        f" rollforward flags --merchant {merchant.id} --severity error"
+    )
 
 
 def flags_of_month(session: Session, month: str) -> dict[str, Any]:

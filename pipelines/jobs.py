@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from assets.workbook import shown
 from pipelines import clock, periods, reports
 from pipelines import ingest as ingesting
-from pipelines.audits import held_back
+from pipelines.audits import blocked
 from pipelines.publish import publish
 from pipelines.resources import Rollforward, Session, for_people
 from pipelines.settings import Merchant
@@ -76,8 +76,8 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
         session.stop_if_nobody_is_left()
         for shard, content in contents:
             with session.held_back.by(content.period.merchant.id):
-                if blocked := held_back(content):
-                    session.blocked.append(str(blocked))
+                if why := blocked(content):
+                    session.blocked.append(why)
                     continue
                 session.publications.append(publish(shard, content, session.run_id))
                 session.say(str(session.publications[-1]))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines import ingest, replay
-from pipelines.audits import held_back
+from pipelines.audits import blocked
 from pipelines.periods import month_of, parse_month
 from pipelines.sample import write_sample
 from pipelines.settings import Home, find_home, read_merchants
@@ -474,9 +474,10 @@ def test_the_stories_of_june_are_found_and_each_says_where_its_evidence_stands(s
 def test_a_merchant_that_blocks_on_errors_is_held_back_by_errors_alone() -> None:
     fine = [{"entry_id": "a", "entry_type": "created", "occurred_at": "2026-06-10T12:00", "amount": "5.00"}]
     wrong = [*fine, {"entry_id": "o", "entry_type": "redeemed", "occurred_at": "2026-06-11T12:00", "amount": "6.00"}]
-    assert held_back(audit(wrong).contents) is None
-    assert held_back(audit(fine, store(block_on_errors=True)).contents) is None
-    why = str(held_back(audit(wrong, store(block_on_errors=True)).contents))
+    assert blocked(audit(wrong).contents) is None
+    assert blocked(audit(fine, store(block_on_errors=True)).contents) is None
+    why = blocked(audit(wrong, store(block_on_errors=True)).contents)
+    assert why is not None
     assert why.startswith(
         "The workbook of acme, 2026-06, is held back: 1 error (block_on_errors). Redemption o takes 6.00"
     )
