@@ -1,23 +1,20 @@
 """The workbook: one Excel file for each merchant and month, published as versions that are never written over."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 
-from pipelines import alerts, audits, due
+from pipelines import alerts, due
 from pipelines.partitions import MONTHS, ONE_RUN
-from pipelines.publish import Publication, publish
+from pipelines.publications import figures, publish_unless_blocked, shown
 from pipelines.reports import names
 from pipelines.resources import Rollforward, for_people
 from pipelines.settings import SettingsError, read_each_merchant
-from pipelines.tables import OWNERS, WORKBOOK, asset_key, bring_up, markdown_table
+from pipelines.tables import OWNERS, WORKBOOK, asset_key, bring_up
 from pipelines.workbook import contents_of
 
 COMPLETE_CHECK = "months_are_complete"
-SHOWN_TOTALS = ("opening_balance", "total_credit_created", "total_credit_redeemed", "total_credit_expired",
-                "closing_balance", "total_credit_extant")  # fmt: skip
 
 
 @dg.asset(
@@ -56,13 +53,7 @@ def credits_workbook(
                     continue
                 session.doing(f"Writing the workbook of {period.merchant.id}, {period.name}")
                 with session.held_back.by(period.merchant.id):
-                    contents = contents_of(shard.connection, period)
-                    if why := audits.blocked(contents):
-                        session.blocked.append(why)
-                        continue
-                    publication = publish(shard, contents, session.run_id)
-                    session.publications.append(publication)
-                    session.say(str(publication))
+                    publish_unless_blocked(session, shard, contents_of(shard.connection, period))
     session.stop_if_nobody_is_left()
     going_on = sum(len(shard.merchants) for shard in session.shards)
     held_back = [*([session.held_back.told(going_on)] if session.held_back else []), *session.blocked]
@@ -112,59 +103,3 @@ def months_are_published(rollforward: Rollforward) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             **due.freshness(due.due(due.published_months(home, merchants, wrong), datetime.now(UTC)))
         )
-
-
-def figures(publications: Sequence[Publication]) -> dict[str, Any]:
-    """Of one month: each workbook's place and closing balance, the latter to be plotted over the months."""
-    told: dict[str, Any] = {"workbooks": dg.MetadataValue.md(_table(publications))}
-    for publication in publications:
-        merchant_id = publication.period.merchant.id
-        told[f"{merchant_id} workbook"] = dg.MetadataValue.path(str(publication.path))
-        told[f"{merchant_id} version"] = publication.version
-        for unit, totals in publication.totals.items():
-            told[f"{merchant_id} closing balance {unit}"] = float(totals["closing_balance"])
-    return told
-
-
-def shown(publications: Sequence[Publication], blocked: Sequence[str] = ()) -> dict[str, dg.MetadataValue[Any]]:
-    """All workbooks of a run, where they are and what they add up to, for the Dagster UI and the CLI."""
-    return {
-        "workbooks": dg.MetadataValue.md(_table(publications)),
-        "held_back": dg.MetadataValue.json([*blocked]),
-        "published": dg.MetadataValue.json(
-            [
-                {
-                    "merchant_id": publication.period.merchant.id,
-                    "period": publication.period.name,
-                    "as_of": publication.period.as_of.isoformat(),
-                    "path": str(publication.path),
-                    "version": publication.version,
-                    "outcome": publication.outcome,
-                    "totals": publication.totals,
-                    "changes": list(publication.changes),
-                    "incomplete": publication.incomplete,
-                }
-                for publication in publications
-            ]
-        ),
-    }
-
-
-def _table(publications: Sequence[Publication]) -> str:
-    """A row for each workbook and unit."""
-    header = ("merchant", "period", "unit", *(name.replace("_", " ") for name in SHOWN_TOTALS),
-              "version", "outcome", "what changed")  # fmt: skip
-    rows = [
-        (
-            publication.period.merchant.id,
-            publication.period.name,
-            unit,
-            *(totals[name] for name in SHOWN_TOTALS),
-            publication.version,
-            publication.outcome,
-            "; ".join([*publication.changes, *filter(None, [publication.incomplete])]),
-        )
-        for publication in publications
-        for unit, totals in publication.totals.items()
-    ]
-    return markdown_table(header, rows)

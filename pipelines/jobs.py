@@ -6,11 +6,9 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel, Field
 
-from assets.workbook import shown
 from pipelines import clock, periods, reports
 from pipelines import ingest as ingesting
-from pipelines.audits import blocked
-from pipelines.publish import publish
+from pipelines.publications import publish_unless_blocked, shown
 from pipelines.resources import Rollforward, Session, for_people
 from pipelines.settings import Merchant
 from pipelines.shards import Shard
@@ -76,11 +74,7 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
         session.stop_if_nobody_is_left()
         for shard, content in contents:
             with session.held_back.by(content.period.merchant.id):
-                if why := blocked(content):
-                    session.blocked.append(why)
-                    continue
-                session.publications.append(publish(shard, content, session.run_id))
-                session.say(str(session.publications[-1]))
+                publish_unless_blocked(session, shard, content)
         session.stop_if_nobody_is_left()
     context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=shown(session.publications, session.blocked)))
     session.end()

@@ -162,12 +162,12 @@ def test_no_module_is_a_drawer_for_whatever_fits_nowhere() -> None:
 
 
 def test_layers_import_to_the_left_only() -> None:
-    """Schemas know nothing of pipelines and assets, pipelines but for definitions and jobs nothing of assets."""
+    """Schemas know nothing of pipelines and assets, pipelines but for definitions nothing of assets."""
     for path in python_files():
         imported = {name.partition(".")[0] for name in imports_of(path)}
         if path.parent.name == "schemas":
             assert not imported & {"pipelines", "assets", "tests"}, path.name
-        elif path.is_relative_to(PROJECT / "pipelines") and path.stem not in ("definitions", "jobs"):
+        elif path.is_relative_to(PROJECT / "pipelines") and path.stem != "definitions":
             assert not imported & {"assets", "tests"}, path.name
         elif path.parent.name == "assets":
             assert "tests" not in imported, path.name
