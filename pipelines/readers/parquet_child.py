@@ -32,6 +32,7 @@ MOST_RATIO = 500  # of cells to file above it; entries of the same few texts, we
 # than what is used of it.
 DUCKDB_SHARE = 2
 CORRUPT = "The file is not Parquet, or was cut off or damaged on its way here. Export it again and send it again."
+TOO_LARGE = "The file {what}. Export it again, in several files if it is large, and send them."
 AS_IT_IS = re.compile(r"VARCHAR|BOOLEAN|DATE|UUID|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|ENUM\(.*\)", re.DOTALL)
 
 Found = list[tuple[str, str, bool]]
@@ -116,7 +117,7 @@ def write(batches: Any, path: str, output: str) -> None:
 
 def too_large(what: str) -> FileError:
     """That the file is more than a table."""
-    return FileError("too_large", f"The file {what}. Export it again, in several files if it is large, and send them.")
+    return FileError("too_large", TOO_LARGE.format(what=what))
 
 
 def literally(path: str) -> str:

@@ -4,20 +4,18 @@ Its inside is read by a process of its own (`parquet_child.py`).
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from pipelines.readers import child, staged
-from pipelines.readers.parquet_child import CORRUPT
+from pipelines.readers.parquet_child import CORRUPT, TOO_LARGE
 from pipelines.readers.shape import Shape, UnreadableFileError, match_names, shown
 from pipelines.readers.staged import WHITESPACE, Read
 
 CHILD = Path(__file__).with_name("parquet_child.py")
 MAGIC = b"PAR1"
-TOO_LARGE = "The file {what}. Export it again, in several files if it is large, and send them."
 
 
 def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: Path, decimal_mark: str) -> Read:
@@ -49,7 +47,7 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
     with (
         pa.OSFile(str(output)) as file,
         pa.ipc.open_stream(file) as batches,
-        staged.streamed(con, _each(batches), batches.schema),
+        staged.streamed(con, batches, batches.schema),
     ):
         nul = " or ".join(f"contains({cell}, chr(0))" for cell in held.values())
         texts = ", ".join(f"coalesce({cell}, '')" for cell in held.values())
@@ -70,7 +68,3 @@ def _looks_whole(path: Path) -> bool:
         file.seek(max(size - len(MAGIC) - 4, 0))
         footer_bytes, ends = int.from_bytes(file.read(4), "little"), file.read()
     return begins == ends == MAGIC and 0 < footer_bytes <= size - 2 * len(MAGIC) - 4
-
-
-def _each(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    yield from batches

@@ -21,11 +21,10 @@ class Shape:
 class UnreadableFileError(Exception):
     """The file as a whole is rejected. The message is for a finance person: what, where, what to do next."""
 
-    def __init__(self, reason: str, message: str, *, column: str | None = None, value: str | None = None) -> None:
+    def __init__(self, reason: str, message: str, *, column: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.column = column
-        self.value = value
 
 
 def match_names(names: Sequence[str], shape: Shape, where: str) -> list[str | None]:

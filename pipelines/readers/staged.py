@@ -41,13 +41,11 @@ NEXT_STEP = " Correct it at the source and send the row again."
 class Read:
     """How a file came out. Its rows are in `staging.raw` and `staging.malformed`.
 
-    `rows_read` counts the rows of both tables; blank rows are not rows. `columns_present` are the known columns that
-    the file has, in the order of its shape.
+    `rows_read` counts the rows of both tables; blank rows are not rows.
     """
 
     rows_read: int
     malformed: int
-    columns_present: tuple[str, ...]
 
 
 def trimmed(cell: str) -> str:
@@ -143,7 +141,7 @@ def finish(
         "select (select count(*) from staging.raw), (select count(*) from staging.malformed)"
     ).fetchone()
     assert counts
-    return Read(counts[0] + counts[1], counts[1], tuple(name for name in columns if name in held))
+    return Read(counts[0] + counts[1], counts[1])
 
 
 def _explain(con: duckdb.DuckDBPyConnection, found: str, parameters: dict[str, list[Any]]) -> None:

@@ -4,7 +4,6 @@ The file is looked at as a zip here; its inside is read by a process of its own 
 """
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
@@ -41,7 +40,7 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
         held = {name: f"c{place}" for place, name in enumerate(places) if name is not None}
         columns = [f"c{place}" for place in range(len(places))]
         known = [place for place, name in enumerate(places) if name is not None]
-        with staged.streamed(con, _rest(batches), batches.schema):
+        with staged.streamed(con, batches, batches.schema):
             con.execute(
                 f"""
                 create table staging.cells as
@@ -66,10 +65,6 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
                 """  # noqa: S608 - names of ours
             )
     return staged.finish(con, held, shape.columns)
-
-
-def _rest(batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    yield from batches
 
 
 def _check_zip(path: Path) -> None:
