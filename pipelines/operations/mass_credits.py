@@ -16,9 +16,7 @@ from pipelines.operations.issuing import Batch, batch_of, batch_plan
 from pipelines.operations.posting import POSTED
 from pipelines.operations.requests import Amount, RefusedError, Who
 from pipelines.operations.values import end_of_expiry, positive_amount, unit_of
-from pipelines.settings import DEFAULT_BALANCE_TYPE
-
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from pipelines.settings import DEFAULT_BALANCE_TYPE, WEEKDAYS
 
 
 class EnrollmentFilter(dg.Config):
@@ -147,8 +145,8 @@ def _wanted(filters: list[EnrollmentFilter]) -> Iterator[dict[str, Any]]:
             raise RefusedError(f"{place} is empty. Name {', '.join(lists)}, or leave the filter out.")
         for name, values in lists.items():
             for value in _values(f"{place}, {name}", values):
-                if name == "days" and value.strip().casefold() not in DAYS:
-                    raise unknown(f"{place}, days", value, f"is none of {', '.join(DAYS)}.")
+                if name == "days" and value.strip().casefold() not in WEEKDAYS:
+                    raise unknown(f"{place}, days", value, f"is none of {', '.join(WEEKDAYS)}.")
                 yield {"filter": number, "list": name, "value": value}
 
 
