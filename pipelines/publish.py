@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Any, Literal, cast
 
 from pipelines import clock, ingest, workbook
 from pipelines.journal import Journal, put_in_place
@@ -67,16 +67,16 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     incomplete, set_aside = workbook.incomplete(contents), int(contents["provenance"]["rejected_rows"][0])
     last = _last_version(shard, period)
     if last and last["content_hash"] == content_hash:
-        path = shard.home.reports / str(last["path"])
+        path = shard.home.reports / last["path"]
         if path.is_file() and _sha256(path) == last["sha256"]:
-            return Publication(period, path, int(str(last["version"])), "unchanged", totals, (), incomplete, set_aside)
+            return Publication(period, path, last["version"], "unchanged", totals, (), incomplete, set_aside)
         beside = _write_beside(path, contents)
         if _sha256(beside) == last["sha256"]:
             with _telling(path):
                 put_in_place(beside, path)
-            return Publication(period, path, int(str(last["version"])), "restored", totals, (), incomplete, set_aside)
+            return Publication(period, path, last["version"], "restored", totals, (), incomplete, set_aside)
         beside.unlink()
-    version = 1 if last is None else int(str(last["version"])) + 1
+    version = 1 if last is None else last["version"] + 1
     path = shard.home.reports / _relative_path(period, version)
     beside = _write_beside(path, contents)
     sha256 = _sha256(beside)
@@ -104,7 +104,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
         },
     )
     ingest.apply(shard, event)
-    changes = _changes(json.loads(str(last["totals"])), totals) if last else ()
+    changes = _changes(json.loads(last["totals"]), totals) if last else ()
     return Publication(period, path, version, "written", totals, changes, incomplete, set_aside)
 
 
@@ -143,7 +143,7 @@ def _telling(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _last_version(shard: Shard, period: Period) -> Mapping[str, object] | None:
+def _last_version(shard: Shard, period: Period) -> Mapping[str, Any] | None:
     found = shard.connection.execute(
         "select * from ledger.published where merchant_id = $1 and period = $2 order by version desc limit 1",
         [period.merchant.id, period.name],
@@ -192,16 +192,21 @@ def _closing_balances(contents: Contents) -> dict[str, str]:
     }
 
 
-def _changes(before: Totals, after: Totals) -> tuple[str, ...]:
-    changes = []
-    for unit in [*after, *(unit for unit in before if unit not in after)]:
+def changed_totals(before: Totals, after: Totals) -> Iterator[tuple[str, str, Decimal, Decimal]]:
+    """Unit and name of each total that is another in a later version, what it was, and what it is."""
+    for unit in dict.fromkeys([*after, *before]):
         was, now = before.get(unit, {}), after.get(unit, {})
         for name in now or was:
             old, new = Decimal(was.get(name, "0")), Decimal(now.get(name, "0"))
             if old != new:
-                label = name.replace("_", " ")
-                changes.append(f"{label}: {old:,f} is now {new:,f} {unit} ({new - old:+,f})")
-    return tuple(changes)
+                yield unit, name, old, new
+
+
+def _changes(before: Totals, after: Totals) -> tuple[str, ...]:
+    return tuple(
+        f"{name.replace('_', ' ')}: {old:,f} is now {new:,f} {unit} ({new - old:+,f})"
+        for unit, name, old, new in changed_totals(before, after)
+    )
 
 
 def _sha256(path: Path) -> str:

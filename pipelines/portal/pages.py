@@ -20,6 +20,7 @@ from pipelines.portal.listed import LISTINGS, Listing
 from pipelines.portal.reversal import ways_of
 from pipelines.portal.shown import page_of, read, shown
 from pipelines.portal.visit import Visit
+from pipelines.publish import changed_totals
 from pipelines.settings import Merchant, SettingsError
 from pipelines.workbook import ROLL_FORWARD, TOTALS
 from schemas.ledger import Entries
@@ -292,13 +293,10 @@ def _change(visit: Visit, books: Sequence[Mapping[str, Any]]) -> dict[str, Any] 
     after = by_version.get(visit.query.get("to", ""), books[0])
     older = [book for book in books if book["version"] < after["version"]] or [books[-1]]
     before = by_version.get(visit.query.get("from", ""), older[0])
-    lines = []
-    for unit in dict.fromkeys([*after["totals"], *before["totals"]]):
-        was, now = before["totals"].get(unit, {}), after["totals"].get(unit, {})
-        for name in now or was:
-            old, new = Decimal(was.get(name, "0")), Decimal(now.get(name, "0"))
-            if old != new:
-                lines.append({"name": name, "unit": unit, "before": old, "after": new, "difference": new - old})
+    lines = [
+        {"name": name, "unit": unit, "before": old, "after": new, "difference": new - old}
+        for unit, name, old, new in changed_totals(before["totals"], after["totals"])
+    ]
     between = sorted((before, after), key=lambda book: book["version"])
     entries = visit.rows(
         "portal.recorded_between",
