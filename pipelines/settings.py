@@ -343,14 +343,13 @@ def _line_at(text: str, problem: Exception) -> str:
     return f": {said}" + (f", in {table}" if table and table != said else "")
 
 
-def select_merchants(declared: Mapping[str, Merchant], asked: Sequence[str]) -> dict[str, Merchant]:
-    """The merchants asked for; all where none is. Raises SettingsError for one that is not declared."""
+def see_that_declared(declared: Mapping[str, Merchant], asked: Sequence[str]) -> None:
+    """Raises SettingsError for a merchant asked for that is not declared."""
     for merchant_id in asked:
         if merchant_id not in declared:
             raise SettingsError(
                 f'merchant "{merchant_id}" is not declared in merchants.toml; declared are {", ".join(declared)}.'
             )
-    return {merchant_id: declared[merchant_id] for merchant_id in declared if not asked or merchant_id in asked}
 
 
 def choose_merchants(home: Home, asked: Sequence[str]) -> tuple[dict[str, Merchant], dict[str, str]]:
@@ -359,9 +358,7 @@ def choose_merchants(home: Home, asked: Sequence[str]) -> tuple[dict[str, Mercha
     Raises SettingsError where one is not declared, or none is right.
     """
     right, wrong = read_each_merchant(home)
-    for merchant_id in asked:
-        if merchant_id not in wrong:
-            select_merchants(right, [merchant_id])
+    see_that_declared(right, [merchant_id for merchant_id in asked if merchant_id not in wrong])
     chosen = {merchant_id: right[merchant_id] for merchant_id in right if not asked or merchant_id in asked}
     wrong = {merchant_id: why for merchant_id, why in wrong.items() if not asked or merchant_id in asked}
     if not chosen:

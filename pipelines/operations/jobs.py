@@ -17,7 +17,7 @@ from pipelines.operations.engine import Desk, Operation, Outcome, Preview, desk_
 from pipelines.operations.record import filters_of, write_record
 from pipelines.operations.requests import ProcessPreview, Who
 from pipelines.resources import Rollforward, for_people, voice
-from pipelines.settings import SettingsError, select_merchants
+from pipelines.settings import SettingsError, see_that_declared
 from pipelines.shards import Shard
 from pipelines.tables import asset_key, markdown
 
@@ -74,7 +74,7 @@ def _job(
         with for_people():
             if config.merchant in session.held_back:
                 raise SettingsError(session.held_back.why(config.merchant))
-            select_merchants(session.merchants, [config.merchant])
+            see_that_declared(session.merchants, [config.merchant])
             shard = _of(session.shards, config.merchant)
             known_event = _newest_operation(shard, config.merchant)
             session.doing("Reading files")
