@@ -91,8 +91,8 @@ def of_publications(
     run_id: str,
     *,
     months: Sequence[str],
-    held_back: str = "",
-    warnings: Sequence[str] = (),
+    held_back: str,
+    warnings: Sequence[str],
 ) -> Message | None:
     """What is to be told of a run of these months; nothing where nothing is new in what they published.
 

@@ -39,9 +39,7 @@ def due(published: Mapping[str, set[date]], now: datetime) -> dict[date, list[st
     return dict(sorted(missing.items()))
 
 
-def published_months(
-    home: Home, merchants: Mapping[str, Merchant], unreadable: Iterable[str] = ()
-) -> dict[str, set[date]]:
+def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: Iterable[str]) -> dict[str, set[date]]:
     """The published months of each merchant: those of the copy for readers, and what the journal says since then.
 
     Of merchants whose settings are `unreadable`, and with them their shard, only the journal tells; so it does where

@@ -322,7 +322,7 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
         for chunk in _in_chunks(connection, some):
             replayed = chunks.replay(chunk, members, places, policies)
             promises.check(facts.Movements, replayed.movements, "facts.movements")
-            waiting = _append_whole(connection, "facts.movements", waiting, replayed.movements)
+            waiting = _append_whole(connection, waiting, replayed.movements)
             if are_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
@@ -471,14 +471,12 @@ def _create(
     connection.execute(f"create or replace temp table {name} as {select}", parameters)
 
 
-def _append_whole(
-    connection: duckdb.DuckDBPyConnection, table: str, waiting: pl.DataFrame, rows: pl.DataFrame
-) -> pl.DataFrame:
-    """Append of what is waiting and these rows as many as fill row groups; what is left waits."""
+def _append_whole(connection: duckdb.DuckDBPyConnection, waiting: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """Append of the movements that wait and these as many as fill row groups; what is left waits."""
     both = pl.concat([waiting, rows]) if waiting.height else rows
     whole = both.height // APPENDED_ROWS * APPENDED_ROWS
     if whole:
-        _append(connection, table, both.head(whole))
+        _append(connection, "facts.movements", both.head(whole))
     return both.slice(whole)
 
 

@@ -65,7 +65,7 @@ def batch_of(
 
 
 def batch_plan(
-    desk: Desk, batch: Batch, credits: pl.DataFrame, *, explanation: str, filters: str, warnings: tuple[str, ...] = ()
+    desk: Desk, batch: Batch, credits: pl.DataFrame, *, explanation: str, filters: str, warnings: tuple[str, ...]
 ) -> Plan:
     """A credit for each row of `credits`: the columns of a preview's recipients, reason_details and expires_at."""
     unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
