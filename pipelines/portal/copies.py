@@ -7,7 +7,7 @@ run puts a new copy in place by renaming it: a reader keeps the file that it ope
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
@@ -113,9 +113,7 @@ class Reader:
         """The rows of the model `name`. Raises NothingReportedError."""
         model = models.load(name)
         with _told():
-            found = self._connection.execute(model.sql, model.bind(self._with_own(values)))
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            return _rows_of(self._connection.execute(model.sql, model.bind(self._with_own(values))))
 
     def page(
         self,
@@ -142,10 +140,8 @@ class Reader:
             sums = {each["unit"]: each["amount"] for each in rows[0]["sums"] or ()}
             return Rows(rows, rows[0]["matched"], sums)
         self._list(name, values)
-        matched = self._one("select count(*) from listed")[0]
-        found = self._connection.execute(f"from listed order by {order} limit $1 offset $2", [size, offset])
-        names = [column[0] for column in found.description or ()]
-        rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        matched = self._connection.table("listed").shape[0]
+        rows = _rows_of(self._connection.execute(f"from listed order by {order} limit $1 offset $2", [size, offset]))
         return Rows(rows, matched, self._sums(amount) if amount else {})
 
     def _sums(self, column: str) -> dict[str, Any]:
@@ -187,11 +183,6 @@ class Reader:
 
     def _with_own(self, values: Mapping[str, Any]) -> dict[str, Any]:
         return {"merchants": [self.merchant.id], **values}
-
-    def _one(self, sql: str) -> tuple[Any, ...]:
-        row = self._connection.execute(sql).fetchone()
-        assert row is not None
-        return row
 
 
 class Copies:
@@ -245,6 +236,11 @@ class Copies:
             one.close()
 
 
+def _rows_of(found: duckdb.DuckDBPyConnection) -> list[Row]:
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 def local(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
     """`frame` with its instants as local times."""
     instants = [name for name, kind in frame.schema.items() if kind == pl.Datetime("us", "UTC")]
@@ -254,12 +250,6 @@ def local(frame: pl.DataFrame, timezone: str) -> pl.DataFrame:
         .set(frame[name].is_null(), None)
         for name in instants
     )
-
-
-def month_of(day: date) -> tuple[date, date]:
-    """The first and the last day of the month that `day` is in."""
-    first = day.replace(day=1)
-    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def _own_rows(schema: str, table: str, columns: Mapping[str, str], merchant_id: str, *, masked: bool) -> str:

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from pipelines import batches, clock, listings, periods
 from pipelines.portal import charts, downloads, listed
-from pipelines.portal.copies import local, month_of
+from pipelines.portal.copies import local
 from pipelines.portal.listed import LISTINGS, Listing
 from pipelines.portal.reversal import ways_of
 from pipelines.portal.shown import page_of, read, shown
@@ -103,7 +103,8 @@ def overview(visit: Visit) -> Response:
         for each in state
     ]
     books = [_with_file(visit, book) for book in visit.rows("portal.workbooks", period=None)]
-    first, last = month_of(visit.today)
+    first = visit.today.replace(day=1)
+    last = (first + timedelta(days=31)).replace(day=1) - periods.ONE_DAY
     return visit.show(
         "overview.html", state=state, charts=pictures, first=first, last=last,
         months=_by_period([book for book in books if book["is_final"]]),
