@@ -15,6 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -153,6 +154,15 @@ class Desk:
         values = {"merchant_id": self.merchant.id, "at": self.at, **parameters}
         return self.shard.connection.execute(loaded.sql, loaded.bind(values)).pl()
 
+    def keep_csv(self, name: str, rows: pl.DataFrame) -> Path:
+        """Write a file beside the merchant's previews, there whole or not at all."""
+        path = self.home.previews / self.merchant.id / f"{name}.csv"
+        make_folder(path.parent)
+        beside = path.with_name(f".{path.name}.tmp")
+        listings.write_csv(rows, beside)
+        beside.replace(path)
+        return path
+
     def one(self, select: str, *parameters: Any) -> Any:
         """The first value of a query."""
         row = self.shard.connection.execute(select, [*parameters]).fetchone()
@@ -232,12 +242,7 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     with promises.transaction(connection):
         posting.insert(connection, "ledger.previews", ledger.Previews, row)
         connection.from_arrow(kept.to_arrow()).insert_into("ledger.preview_recipients")
-    folder = desk.home.previews / desk.merchant.id
-    make_folder(folder)
-    csv_file = folder / f"{preview_id}.csv"
-    beside = csv_file.with_name(f".{csv_file.name}.tmp")
-    listings.write_csv(recipients, beside)
-    beside.replace(csv_file)
+    csv_file = desk.keep_csv(preview_id, recipients)
     return Preview(
         preview_id, operation.kind, plan.filters, plan.warnings, plan.unit, plan.total, recipients, str(csv_file)
     )

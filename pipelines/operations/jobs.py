@@ -14,7 +14,6 @@ from pipelines.counts import counted
 from pipelines.operations import untold
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.operations.engine import Desk, Operation, Outcome, Preview, desk_for, perform, preview, process
-from pipelines.operations.record import filters_of, write_record
 from pipelines.operations.requests import ProcessPreview, Who
 from pipelines.resources import Rollforward, for_people, voice
 from pipelines.settings import SettingsError, see_that_declared
@@ -57,10 +56,17 @@ def _preview(operation: Operation) -> Callable[[Desk, Any], dict[str, Any]]:
 
 
 def _process(desk: Desk, request: ProcessPreview) -> dict[str, Any]:
+    """With a CSV of all that was posted, made from the ledger; and the filters, of which a rebuild keeps none."""
     outcome = process(desk, OPERATIONS, request.preview_id, request.exclude, request)
-    csv_file, filters = write_record(desk, outcome.operation_id), filters_of(desk, outcome.operation_id)
+    posted = desk.query("processed", operation_id=outcome.operation_id)
+    csv_file = desk.keep_csv(f"{outcome.operation_id}.processed", posted)
+    filters = desk.one(
+        "select filters from ledger.previews where merchant_id = $1 and preview_id = $2",
+        desk.merchant.id,
+        outcome.operation_id,
+    )
     return {
-        **_told(desk, outcome, filters=filters, csv_file=str(csv_file)),
+        **_told(desk, outcome, filters=filters or "", csv_file=str(csv_file)),
         "filters": filters or "None kept.",
         "csv_file": dg.MetadataValue.path(csv_file),
     }
