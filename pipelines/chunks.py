@@ -36,7 +36,6 @@ _SIGNS = np.array([0 if kind == "expiry_changed" else 1 if kind in _GIVES else -
 class Replayed:
     """What has become of a chunk."""
 
-    accounts: int
     movements: pl.DataFrame
     findings: pl.DataFrame
 
@@ -95,7 +94,7 @@ def replay(chunk: pl.DataFrame, members: pl.DataFrame, where: Places, policies: 
         chunk.height + chunk.height // 2,
     )
     timezones = dict(policies.merchants.select("merchant_id", "timezone").iter_rows())
-    return Replayed(begins.size, _movements(texts, moved, parts, timezones), _findings(texts, chunk, found))
+    return Replayed(_movements(texts, moved, parts, timezones), _findings(texts, chunk, found))
 
 
 def _looked_up(where: Numbers, numbers: Numbers) -> Numbers:

@@ -7,7 +7,7 @@ it before any of it is kept. What the rules are is not here.
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -108,12 +108,9 @@ class ReplayResult:
 
     merchants: tuple[str, ...] = ()
     members: int = 0
-    accounts: int = 0
     entries: int = 0
-    credits: int = 0
     movements: int = 0
     findings: int = 0
-    invariants: list[InvariantResult] = field(default_factory=list)
 
 
 def replay(connection: duckdb.DuckDBPyConnection, merchants: Collection[str], *, restate: bool = False) -> ReplayResult:
@@ -163,14 +160,14 @@ def _bring_up(
         are_few = _find_entries(connection)
         _create(connection, "counted_members", models.load("facts.counted_members").sql)
         _forget_merchants(connection)
-        result.credits += _insert_credits(connection)
+        _insert_credits(connection)
         _find_credits(connection, "table" if are_few else "view")
         _forget_members(connection)
         _insert_movements(connection, result, are_few=are_few)
         result.findings += _insert_findings(connection)
         _update_daily_totals(connection)
         _remember(connection)
-        result.invariants = _hold_invariants(connection)
+        _hold_invariants(connection)
     database.drop(connection, "temp", *_SCRATCH)
 
 
@@ -283,9 +280,9 @@ def _forget_members(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"delete from facts.{table} where {_OF_STALE_MEMBERS}")  # noqa: S608 - names of ours
 
 
-def _insert_credits(connection: duckdb.DuckDBPyConnection) -> int:
+def _insert_credits(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"insert into facts.credits by name {models.load('facts.credits').sql}")
-    return promises.validate(
+    promises.validate(
         connection,
         facts.Credits,
         "select credit.* from facts.credits as credit join stale_merchants as merchant"
@@ -326,7 +323,6 @@ def _insert_movements(connection: duckdb.DuckDBPyConnection, result: ReplayResul
             if are_few:
                 _append(connection, "stale_movements", replayed.movements)
             _append(connection, "replay_findings", replayed.findings)
-            result.accounts += replayed.accounts
             result.entries += chunk.height
             result.movements += replayed.movements.height
     if waiting.height:
@@ -403,14 +399,11 @@ def _remember(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("insert into facts.replayed by name select * exclude (after_event) from stale_merchants")
 
 
-def _hold_invariants(connection: duckdb.DuckDBPyConnection) -> list[InvariantResult]:
-    results = []
+def _hold_invariants(connection: duckdb.DuckDBPyConnection) -> None:
     for model in models.load_all("invariants"):
         result = _checked(connection, model)
         if not result.holds:
             raise BrokenInvariantError(result)
-        results.append(result)
-    return results
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, model: models.Model) -> InvariantResult:
