@@ -82,7 +82,7 @@ def refused(problem: duckdb.Error) -> str | None:
     if any(words in said for words in _NO_ROOM_SAID):
         return f"There is no room left on the disk for {where}. Make room. {AGAIN}"
     if any(words in said for words in _NOT_ALLOWED_SAID):
-        return f"{where} cannot be used: {_first_line(said)}. Give this user the right to read and write there. {AGAIN}"
+        return f"{where} cannot be used: {first_line(said)}. Give this user the right to read and write there. {AGAIN}"
     if "Could not set lock on file" in said:
         holder = found[1] if (found := _HELD_BY.search(said)) else "another program"
         return (
@@ -90,7 +90,7 @@ def refused(problem: duckdb.Error) -> str | None:
         )
     if said.startswith("Out of Memory"):
         return (
-            f"There is not enough memory for this: {_first_line(said)}. Have other programs use less, or give the"
+            f"There is not enough memory for this: {first_line(said)}. Have other programs use less, or give the"
             f" machine more. {AGAIN}"
         )
     return None
@@ -99,7 +99,7 @@ def refused(problem: duckdb.Error) -> str | None:
 def _of_damage(said: str) -> str | None:
     if any(words in said for words in _DAMAGE_SAID):
         return (
-            f"A ledger is damaged ({_first_line(said)}). Nothing is lost: the archive and the journal hold all of it."
+            f"A ledger is damaged ({first_line(said)}). Nothing is lost: the archive and the journal hold all of it."
             " Run `rollforward rebuild` to make the ledger again from them, then the same command again."
         )
     return None
@@ -113,10 +113,11 @@ def _of_dagsters_records(said: str) -> str:
         what = "Dagster's records of runs (.dagster) cannot be used."
         return f"{what} Give this user the right to read and write there. {AGAIN}"
     return (
-        f"Dagster's records of runs (.dagster) cannot be used: {_first_line(said)}. If it stays so, move"
+        f"Dagster's records of runs (.dagster) cannot be used: {first_line(said)}. If it stays so, move"
         f" .dagster out of the home: it holds when what ran, and nothing of the ledger. {AGAIN}"
     )
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """What an error says before it goes into details, as a part of a sentence."""
     return text.splitlines()[0].rstrip(".")

@@ -261,8 +261,8 @@ def _connect(path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
         if text := faults.refused(problem):
             raise LedgerUnavailableError(text) from None
         raise LedgerUnavailableError(
-            f"The ledger {path} cannot be opened ({_first_line(problem)}). Nothing is lost: the archive and the journal"
-            " hold all of it. Run `rollforward rebuild` to make the ledger again from them."
+            f"The ledger {path} cannot be opened ({faults.first_line(str(problem))}). Nothing is lost: the archive and"
+            " the journal hold all of it. Run `rollforward rebuild` to make the ledger again from them."
         ) from None
 
 
@@ -277,7 +277,7 @@ def _create(path: Path) -> None:
     except duckdb.Error as problem:
         beside.unlink(missing_ok=True)
         raise LedgerUnavailableError(
-            faults.refused(problem) or f"The ledger {path} cannot be created: {_first_line(problem)}."
+            faults.refused(problem) or f"The ledger {path} cannot be created: {faults.first_line(str(problem))}."
         ) from None
 
 
@@ -376,7 +376,3 @@ def _copy(source: Path, target: Path) -> None:
             whither.seek(0)
             shutil.copyfileobj(whence, whither, COPY_BYTES)
         os.fsync(whither.fileno())
-
-
-def _first_line(problem: Exception) -> str:
-    return str(problem).splitlines()[0].rstrip(".")
