@@ -57,6 +57,10 @@ _MACROS = {
     "word(said)": "lower(trim(said, ' \t\u00a0'))",
     "words_of(said)": """
         list_filter(list_transform(string_split(said, ';'), lambda one: word(one)), lambda one: one <> '')""",
+    # A row's id by its cells, as JSON. Where several columns make it up, a blank balance type is the default one.
+    "row_id_of(cells, id_columns)": """
+        nullif(array_to_string(list_transform(id_columns, lambda name: coalesce(
+          cells ->> name, if(name = 'balance_type', 'default', null))), ' '), '')""",
     # Text with its length before it, so that texts joined together can be told apart whatever is in them.
     "measured(said)": "coalesce(strlen(said) || ':' || said, '')",
     # What an entry says, as a hash. What never varies in form stands as it is. Between texts stands a character that

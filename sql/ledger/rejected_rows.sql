@@ -5,11 +5,7 @@ with broken as (
     split_part(verdicts.problem, ':', 1) as column_name,
     split_part(verdicts.problem, ':', 2) as reason,
     -- What is null is left out, and so is the row's number.
-    json_merge_patch(json_merge_patch('{}', to_json(raw)), '{"source_row": null}') as row,
-    -- Where several columns make up the id, a blank balance type is the default one.
-    nullif(array_to_string(list_transform($id_columns, lambda name: coalesce(
-      json_merge_patch('{}', to_json(raw)) ->> name, if(name = 'balance_type', 'default', null)
-    )), ' '), '') as row_id
+    json_merge_patch(json_merge_patch('{}', to_json(raw)), '{"source_row": null}') as row
   from staging.verdicts as verdicts
   join staging.raw as raw using (source_row)
   where verdicts.verdict = 'rejected'
@@ -18,6 +14,7 @@ with broken as (
 explained as (
   select
     broken.*,
+    row_id_of(row, $id_columns) as row_id,
     row ->> column_name as value,
     coalesce(row ->> 'balance_type', 'default') as balance_type
   from broken
@@ -113,12 +110,7 @@ select
   explanation,
   text as row,
   -- What its cells seem to say: when an entry of that id goes in later, this row has been corrected.
-  if(
-    cells is null, null,
-    nullif(array_to_string(list_transform($id_columns, lambda name: coalesce(
-      cells::json ->> name, if(name = 'balance_type', 'default', null)
-    )), ' '), '')
-  ) as row_id,
+  if(cells is null, null, row_id_of(cells::json, $id_columns)) as row_id,
   $sha256 as sha256,
   $recorded_at as rejected_at,
   null::bigint as closed_event
