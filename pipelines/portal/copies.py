@@ -210,13 +210,6 @@ class Copies:
                 raise
             self._put_back(reader)
 
-    def close(self) -> None:
-        """Let go of every copy."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for reader in idle:
-            reader.close()
-
     def _take(self, merchant: Merchant, *, masked: bool) -> Reader | None:
         newest = _identity(self.home, merchant)
         with self._lock:
