@@ -244,7 +244,8 @@ def test_a_header_that_is_wrong_refuses_the_file_and_names_the_column(
     reading: Reading, header: str, reason: str, column: str | None, said: str
 ) -> None:
     problem = reading.refused(f"{header}\n1,2,3\n")
-    assert (problem.reason, problem.column) == (reason, column)
+    assert problem.reason == reason
+    assert column is None or f'"{column}"' in str(problem)
     assert said in str(problem)
 
 
@@ -557,13 +558,15 @@ def test_a_nested_value_is_named(reading: Reading) -> None:
 )
 def test_a_wrong_key_on_any_line_refuses_the_file(reading: Reading, line: str, reason: str, column: str | None) -> None:
     problem = reading.refused(f'{{"id": "a", "amount": 1}}\n\n{line}\n', "jsonl")
-    assert (problem.reason, problem.column) == (reason, column)
+    assert problem.reason == reason
+    assert column is None or f'"{column}"' in str(problem)
     assert "line 3" in str(problem)
 
 
 def test_a_required_key_on_no_line_refuses_the_file(reading: Reading) -> None:
     problem = reading.refused('{"id": "a"}\n{"id": "b", "Colour": 1}\n', "jsonl")
-    assert (problem.reason, problem.column) == ("missing_column", "amount")
+    assert problem.reason == "missing_column"
+    assert '"amount"' in str(problem)
     assert reading('{"id": "a"}\n{"amount": 1}\n', "jsonl").rows_read == 2
 
 
@@ -575,7 +578,8 @@ def test_keys_of_json_are_trimmed_as_the_names_of_columns_are_in_other_kinds_of_
     assert read == Read(2, 0)
     assert reading.rows == [(1, "a", "1.5", None), (2, "b", None, "x")]
     problem = reading.refused('{"id": "a", "amount": 1, " id": "b"}\n', "jsonl")
-    assert (problem.reason, problem.column) == ("duplicate_column", "id")
+    assert problem.reason == "duplicate_column"
+    assert '"id"' in str(problem)
 
 
 def test_a_file_without_any_json_is_all_malformed(reading: Reading) -> None:
@@ -654,7 +658,8 @@ def test_a_parquet_value_as_the_text_of_a_cell(
 )
 def test_a_parquet_column_of_no_type_of_a_cell_refuses_the_file(reading: Reading, array: pa.Array, kind: str) -> None:
     problem = reading.refused(parquet(id=["a"], amount=[1], note=array), "parquet")
-    assert (problem.reason, problem.column) == ("unknown_type", "note")
+    assert problem.reason == "unknown_type"
+    assert '"note"' in str(problem)
     assert f"values of type {kind}" in str(problem)
     assert reading(parquet(id=["a"], amount=[1], Colour=array), "parquet").rows_read == 1
 
@@ -665,7 +670,7 @@ def test_names_of_parquet_columns_are_matched_as_they_are_written(reading: Readi
     assert reading.rows == [(1, "a", None)]
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["id", "id"])
     assert reading.refused(_parquet(twice), "parquet").reason == "duplicate_column"
-    assert reading.refused(parquet(Id=["a"]), "parquet").column == "Id"
+    assert '"Id"' in str(reading.refused(parquet(Id=["a"]), "parquet"))
     assert reading.refused(parquet(amount=[1]), "parquet").reason == "missing_column"
 
 
@@ -825,7 +830,7 @@ def test_the_first_sheet_that_shows_is_read(reading: Reading) -> None:
 def test_an_empty_sheet_and_a_wrong_header_are_refused(reading: Reading) -> None:
     assert reading.refused(xlsx(), "xlsx").reason == "empty_file"
     assert reading.refused(xlsx([" "], ["  "]), "xlsx").reason == "empty_file"
-    assert reading.refused(xlsx(["id", "amuont"], ["a", 1]), "xlsx").column == "amuont"
+    assert '"amuont"' in str(reading.refused(xlsx(["id", "amuont"], ["a", 1]), "xlsx"))
     assert reading.refused(xlsx(["id", None, "amount"]), "xlsx").reason == "unnamed_column"
     assert reading(xlsx(["id", "amount"]), "xlsx").rows_read == 0
 

@@ -42,7 +42,6 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
                 "unknown_type",
                 f'Column "{name}" has values of type {shown(kind)}, which are no cells of a table. Write it as text,'
                 " number, date, timestamp or boolean; then send the file again.",
-                column=name,
             )
     with (
         pa.OSFile(str(output)) as file,

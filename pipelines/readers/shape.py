@@ -21,10 +21,9 @@ class Shape:
 class UnreadableFileError(Exception):
     """The file as a whole is rejected. The message is for a finance person: what, where, what to do next."""
 
-    def __init__(self, reason: str, message: str, *, column: str | None = None) -> None:
+    def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-        self.column = column
 
 
 def match_names(names: Sequence[str], shape: Shape, where: str) -> list[str | None]:
@@ -41,14 +40,13 @@ def match_names(names: Sequence[str], shape: Shape, where: str) -> list[str | No
                 f"Column {place} of {where} has no name. Name it, or remove the column; then send the file again.",
             )
         if name not in known and name not in shape.ignored:
-            raise UnreadableFileError("unknown_column", _unknown(name, shape, where), column=name)
+            raise UnreadableFileError("unknown_column", _unknown(name, shape, where))
     for name, times in Counter(names).items():
         if times > 1 and name in known:
             raise UnreadableFileError(
                 "duplicate_column",
                 f'Column "{name}" is there {times} times in {where}, so it is not clear which one counts. Keep one;'
                 " then send the file again.",
-                column=name,
             )
     missing = [name for name in shape.columns if name in shape.required and name not in names]
     if missing:
@@ -57,7 +55,6 @@ def match_names(names: Sequence[str], shape: Shape, where: str) -> list[str | No
             "missing_column",
             f"{where.capitalize()} lacks {listed}, which every row must have. Add"
             f" {'it' if len(missing) == 1 else 'them'}; then send the file again.",
-            column=missing[0],
         )
     return [name if name in known else None for name in names]
 
