@@ -950,7 +950,7 @@ def ask_dagster(home: Path, job: str, asked: Mapping[str, Any]) -> Mapping[str, 
     return told[dg.AssetKey(["ledger", "operations"]).to_user_string()]
 
 
-def test_a_day_of_a_published_month_is_refused(office: Office) -> None:
+def test_a_day_of_a_published_month_is_refused_and_one_before_it_brings_a_warning(office: Office) -> None:
     office.land("entry_id  member_id\na         lee")
     rollforward(office.home, "report", "--month", "2026-06")
     assert refusal(office, date="2026-06-30") == (
@@ -959,6 +959,14 @@ def test_a_day_of_a_published_month_is_refused(office: Office) -> None:
     assert previewed(office, date="2026-07-01").recipients.height == 4
     with pytest.raises(RefusedError, match="whose workbook is published"):
         csv_preview(office, "member_id,amount\nlee,5\n", date="2026-06-15")
+    assert previewed(office, date="2026-07-01").warnings == ()
+    # May was never published, and is not refused; but the books of June were closed without these credits.
+    said = (
+        "2026-05-31 is before 2026-06, whose workbook is published: what these credits add to its opening balance makes"
+        " it a new version when it is reported again."
+    )
+    assert previewed(office, date="2026-05-31").warnings == (said,)
+    assert said in csv_preview(office, "member_id,amount\nlee,5\n", date="2026-05-31").warnings
 
 
 # Faults

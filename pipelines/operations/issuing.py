@@ -4,6 +4,7 @@ From recipients to a plan: the day, which may be a past one but none of a publis
 of one batch; and a warning where the same was issued a few days ago. Who the recipients are is not decided here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -102,7 +103,7 @@ def batch_plan(
         total=total,
         recipients=credits.select(RECIPIENT_COLUMNS),
         filters=filters,
-        warnings=(*warnings, *_repeats(desk, batch, credits)),
+        warnings=(*warnings, *_changes_published_months(desk, batch), *_repeats(desk, batch, credits)),
         batch_id=desk.operation_id,
         batch={
             "batch_id": desk.operation_id,
@@ -149,6 +150,20 @@ def _refuse_published_month(desk: Desk, day: date, occurred_at: datetime) -> Non
     )
     first = clock.day_of(ends_at, desk.merchant.timezone)
     raise unknown("date", day, f"is in {month}, whose workbook is published. Use {first} or a later day.")
+
+
+def _changes_published_months(desk: Desk, batch: Batch) -> Iterator[str]:
+    """A month that was never published may get credits, and the published ones after it then open with them."""
+    month = desk.one(
+        "select min(period) from ledger.published where merchant_id = $1 and is_final and starts_at > $2",
+        desk.merchant.id,
+        batch.occurred_at,
+    )
+    if month is not None:
+        yield (
+            f"{batch.day} is before {month}, whose workbook is published: what these credits add to its opening balance"
+            " makes it a new version when it is reported again."
+        )
 
 
 def _repeats(desk: Desk, batch: Batch, credits: pl.DataFrame) -> tuple[str, ...]:
