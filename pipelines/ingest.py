@@ -161,6 +161,7 @@ class _Reading:
         self.merchant = shard.merchants[event.merchant_id]
         self.sql = shard.connection
         self.again = event.kind == "retry"
+        self.is_unreadable = False
         self.parameters = {
             **{key: event.content[key] for key in ("dataset", "source_file", "sha256")},
             "merchant_id": event.merchant_id,
@@ -225,6 +226,7 @@ class _Reading:
                 decimal_mark="," if self.merchant.decimal_comma else ".",
             ).rows_read
         except readers.UnreadableFileError as problem:
+            self.is_unreadable = True
             self._stage_unreadable(problem)
             return 1
 
@@ -337,14 +339,16 @@ class _Reading:
             " and row(kept.event, kept.source_row) < row($file_event::bigint, accepted.source_row)",
             asked,
         )
-        # Equal bytes that came later under another name are the newest word once more.
-        among = "" if self.dataset.grows else "and event <= $file_event"
-        self.sql.execute(
-            f"update ledger.rejected_rows set closed_event = $event where {open_rows} and source_row = 0"  # noqa: S608 - names of ours
-            f" and (sha256 = $sha256 {among} or (source_file = $source_file and event < $file_event))"
-            " and not exists (from staging.malformed where source_row = 0)",
-            {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
-        )
+        # What is staged does not say that it could be read: of a retry that is the rows still open alone, and a rebuild
+        # with settings that the file cannot be read with has none of those that a former reading left.
+        if not self.is_unreadable:
+            # Equal bytes that came later under another name are the newest word once more.
+            among = "" if self.dataset.grows else "and event <= $file_event"
+            self.sql.execute(
+                f"update ledger.rejected_rows set closed_event = $event where {open_rows} and source_row = 0"  # noqa: S608 - names of ours
+                f" and (sha256 = $sha256 {among} or (source_file = $source_file and event < $file_event))",
+                {**asked, "source_file": self.event.content["source_file"], "sha256": self.event.content["sha256"]},
+            )
         if self.dataset.snapshot and takes_its_place:
             self.sql.execute(
                 f"update ledger.rejected_rows set closed_event = $event where {open_rows} and event < $place",  # noqa: S608 - names of ours

@@ -136,6 +136,27 @@ def test_rows_that_a_rebuild_sets_aside_are_read_again_when_the_settings_change(
     assert taken.open == []
 
 
+def test_a_file_that_a_rebuild_cannot_read_stays_set_aside_though_rows_of_it_were_read_again_one_by_one(
+    home: Installation,
+) -> None:
+    in_cp1252 = ACME.replace('currency = "USD"', 'currency = "USD"\nencoding = "cp1252"')
+    latin = [
+        {**ENTRY, "entry_id": "three", "reason": "Käse"},
+        {**ENTRY, "entry_id": "two", "amount": "11.00", "reason": "Käse"},
+    ]
+    home.land("acme/entries/b.csv", csv(latin).encode("cp1252"))
+    assert home.ingest().counts == [(1, 0, 0, 1)]
+    home.configure(in_cp1252)
+    assert home.ingest().counts == [(2, 1, 0, 1)]
+    # The row that has changed is open from the second reading on, and read again by itself.
+    assert home.ingest(retry=True).counts == [(1, 0, 0, 1)]
+    home.configure(ACME)
+    assert rebuilt(home).entries == 2
+    assert [reason for _, _, reason in home.ingest().reasons] == ["wrong_encoding"]
+    home.configure(in_cp1252)
+    assert [entry["entry_id"] for entry in home.ingest().entries] == ["one", "two", "three"]
+
+
 def test_flags_are_listed_of_the_shards_that_have_been_reported_since_their_ledger_was_made(home: Installation) -> None:
     home.configure(f'{ACME}[merchants.east]\nname = "East"\ntimezone = "UTC"\ncurrency = "EUR"\nshard = "east"\n')
     path = home.home.path
