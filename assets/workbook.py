@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -12,7 +13,7 @@ from pipelines.reports import names
 from pipelines.resources import Rollforward, for_people
 from pipelines.settings import SettingsError, read_each_merchant
 from pipelines.tables import OWNERS, WORKBOOK, asset_key, bring_up
-from pipelines.workbook import contents_of
+from pipelines.workbook import contents_of, incomplete
 
 COMPLETE_CHECK = "months_are_complete"
 
@@ -43,6 +44,7 @@ def credits_workbook(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Write each merchant's workbook of each month, unless the version that is there says the same."""
     session = rollforward.session
+    missing: dict[str, dg.MetadataValue[Any]] = {}
     with for_people():
         session.months(context.partition_keys)
         bring_up(session, names())
@@ -53,7 +55,11 @@ def credits_workbook(
                     continue
                 session.doing(f"Writing the workbook of {period.merchant.id}, {period.name}")
                 with session.held_back.by(period.merchant.id):
-                    publish_unless_blocked(session, shard, contents_of(shard.connection, period))
+                    contents = contents_of(shard.connection, period)
+                    # Also where that is what holds the workbook back.
+                    if said := incomplete(contents):
+                        missing[f"{period.merchant.id} {period.name}"] = dg.MetadataValue.text(said)
+                    publish_unless_blocked(session, shard, contents)
     session.stop_if_nobody_is_left()
     going_on = sum(len(shard.merchants) for shard in session.shards)
     held_back = [*([session.held_back.told(going_on)] if session.held_back else []), *session.blocked]
@@ -70,16 +76,9 @@ def credits_workbook(
     for month in context.partition_keys:
         of_month = [one for one in session.publications if one.period.first_day.isoformat() == month]
         context.add_asset_metadata(figures(of_month), partition_key=month)
-    incomplete = [one for one in session.publications if one.incomplete]
     yield dg.MaterializeResult(metadata=shown(session.publications, session.blocked))
     yield dg.AssetCheckResult(
-        check_name=COMPLETE_CHECK,
-        passed=not incomplete,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            f"{one.period.merchant.id} {one.period.name}": dg.MetadataValue.text(one.incomplete or "")
-            for one in incomplete
-        },
+        check_name=COMPLETE_CHECK, passed=not missing, severity=dg.AssetCheckSeverity.WARN, metadata=missing
     )
     session.end()
 

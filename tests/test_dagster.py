@@ -313,6 +313,23 @@ def test_a_table_made_alone_before_any_other_has_what_it_is_made_from(tmp_path: 
         assert shard.connection.execute(created).fetchall() == [(7,)]
 
 
+def test_a_month_that_is_held_back_since_it_is_incomplete_fails_the_check_that_it_is_complete(tmp_path: Path) -> None:
+    made = make_home(tmp_path, ACME.replace('"USD"', '"USD"\ncomplete_through = "entries"\nblock_on_errors = true', 1))
+    made.land("acme/entries/june.csv", entries_csv("""
+        entry_id  amount  occurred_at
+        first       7.00  2026-06-29
+    """))  # fmt: skip
+    told = run(made.home, "monthly_report", months=["2026-06-01"])["workbook/credits_workbook"]
+    assert told["published"] == []
+    assert "Incomplete: the newest of the entries is of 2026-06-29" in told["held_back"][0]
+    with runs.instance_of(made.home) as instance:
+        complete = dg.AssetCheckKey(WORKBOOK, "months_are_complete")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(complete, limit=1)
+        assert record.status.value == "FAILED"
+        evaluation = cast(Any, record.evaluation)
+        assert evaluation.metadata["acme 2026-06"].value.startswith("Incomplete: the newest row of entries")
+
+
 def damage(ledger: Path, by: str) -> None:
     """Let a day's total say something else than its movements."""
     with duckdb.connect(str(ledger)) as connection:
