@@ -378,8 +378,10 @@ def portal(
 
 
 def _report_files(told: dict[str, dict[str, Any]], output: Output) -> None:
-    for warning in told.get("ledger/files", {}).get("warnings", []):
-        output.say(warning)
+    # Of free dates, what the files' taking had to say is told with the workbooks: no table is materialised.
+    for where in ("ledger/files", WORKBOOK):
+        for warning in told.get(where, {}).get("warnings", []):
+            output.say(warning)
 
 
 def _files_text(told: dict[str, Any]) -> str:

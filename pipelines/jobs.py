@@ -61,8 +61,15 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
 
         session.tell(dates_of)
         contents = []
+        session.warnings += session.undeclared
         for shard in session.shards:
-            session.held_back.each(shard, lambda alone: ingesting.ingest(alone, say=session.say))
+            for result in session.held_back.each(
+                shard,
+                lambda alone: ingesting.ingest(
+                    alone, retry=session.retry_rejected, settled_s=session.settled_seconds, say=session.say
+                ),
+            ):
+                session.warnings += result.warnings
         for shard in session.shards:
             session.replay_shard(shard)
         for shard in session.shards:
@@ -76,7 +83,11 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
             with session.held_back.by(content.period.merchant.id):
                 publish_unless_blocked(session, shard, content)
         session.stop_if_nobody_is_left()
-    context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=shown(session.publications, session.blocked)))
+    told = {
+        **shown(session.publications, session.blocked),
+        "warnings": dg.MetadataValue.json(session.warnings),
+    }
+    context.log_event(dg.AssetObservation(asset_key=WORKBOOK, metadata=told))
     session.end()
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from pipelines import anomalies, reports, runs, tables
 from pipelines.definitions import defs
+from pipelines.journal import Journal
 from pipelines.resources import Voice
 from pipelines.sample import write_sample
 from pipelines.settings import Home, find_home
@@ -174,6 +175,28 @@ def test_free_dates_are_observed_and_no_partition_is_materialised(
     observed = run(home, "credit_report", ops=dates)
     assert len(observed["workbook/credits_workbook"]["published"]) == 3
     assert instance.get_materialized_partitions(WORKBOOK) == before
+
+
+def test_free_dates_read_rows_again_that_were_set_aside_and_tell_what_in_landing_was_left_alone(tmp_path: Path) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/entries/may.csv", entries_csv("""
+        entry_id  entry_type  amount  credit_id
+        change    created       7.00  taken
+        another   created       2.00  taken
+    """))  # fmt: skip
+    made.ingest()
+    made.land("acme/invoices/may.csv", "")
+    made.land("bolt/entries/may.csv", "")
+    dates = {"report_free_dates": {"config": {"start": "2026-05-12", "end": "2026-06-11"}}}
+    told = runs.run(
+        made.home, "credit_report", speaks=Voice(lambda _: None), resource={"retry_rejected": True}, ops=dates
+    )
+    nobodys, no_dataset = told["workbook/credits_workbook"]["warnings"]
+    assert nobodys == "landing/bolt belongs to no merchant of merchants.toml and was left alone."
+    assert no_dataset.startswith("landing/acme/invoices is no dataset and was left alone")
+    journal = Journal(made.home)
+    kinds = [journal.read("acme", number).kind for number in journal.numbers("acme")]
+    assert kinds == ["file", "retry", "publication"]
 
 
 def test_the_launchpad_explains_every_field() -> None:

@@ -84,7 +84,7 @@ def _job(
             shard = _of(session.shards, config.merchant)
             known_event = _newest_operation(shard, config.merchant)
             session.doing("Reading files")
-            ingest.ingest(shard, say=session.say)
+            ingest.ingest(shard, retry=session.retry_rejected, settled_s=session.settled_seconds, say=session.say)
             replay.replay(shard.connection, shard.merchants)
             desk = desk_for(
                 session.home,
