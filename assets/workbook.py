@@ -46,7 +46,7 @@ def credits_workbook(
     session = rollforward.session
     missing: dict[str, dg.MetadataValue[Any]] = {}
     with for_people():
-        session.months(context.partition_keys)
+        session.months(context)
         bring_up(session, names())
         for shard in session.shards:
             for period in session.periods_of(shard):

@@ -96,9 +96,15 @@ class Session:
         """Say what is under way just now."""
         self.voice.doing(what)
 
-    def months(self, keys: Sequence[str]) -> None:
-        """Make the months of these partition keys the periods that reports are built for."""
-        days = [date.fromisoformat(key) for key in keys]
+    def months(self, context: dg.AssetExecutionContext) -> None:
+        """Make the months of the run's partitions the periods that reports are built for. Raises PeriodError."""
+        is_of_months = context.has_partition_key or context.has_partition_key_range
+        days = [date.fromisoformat(key) for key in context.partition_keys] if is_of_months else []
+        if not days:
+            # Dagster runs what has partitions without one, too, and takes a range that is the wrong way round for none.
+            raise PeriodError(
+                "This run is of no month. Choose the partitions that are to be reported, the first not after the last."
+            )
         self.tell(lambda merchant: [periods.month_of(merchant, day, now=self.now, as_of=self.as_of) for day in days])
 
     def tell(self, periods_of: Callable[[Merchant], list[Period]]) -> None:
@@ -240,8 +246,8 @@ def for_people() -> Iterator[None]:
     try:
         yield
     except FOR_PEOPLE as problem:
-        # Who stops a run knows by now, and nobody else has to.
-        known = {"mistake": True} if isinstance(problem, StoppedError) else {}
+        # Who stops a run, or asks for no month, knows by now, and nobody else has to.
+        known = {"mistake": True} if isinstance(problem, StoppedError | PeriodError) else {}
         raise dg.Failure(description=str(problem), metadata=known, allow_retries=False) from None
     except (OSError, duckdb.Error) as problem:
         if (text := faults.told(problem)) is None:

@@ -76,7 +76,7 @@ def table(
         before = set(session.held_back.problems)
         session.doing(f"Building {name}")
         with for_people():
-            session.months(context.partition_keys)
+            session.months(context)
             built = build_report(session, name)
         new = {m: problem for m, problem in session.held_back.problems.items() if m not in before}
         untied = {m: session.held_back.why(m) for m, problem in new.items() if isinstance(problem, reports.TieError)}

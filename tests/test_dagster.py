@@ -12,6 +12,7 @@ import duckdb
 import openpyxl
 import polars as pl
 import pytest
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from pipelines import anomalies, reports, runs, tables
 from pipelines.definitions import defs
@@ -334,6 +335,29 @@ def test_a_table_made_alone_before_any_other_has_what_it_is_made_from(tmp_path: 
     with made.opened() as shard:
         created = "select total_credit_created from reports.summary_statistics where unit = 'USD'"
         assert shard.connection.execute(created).fetchall() == [(7,)]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{}, {ASSET_PARTITION_RANGE_START_TAG: "2026-06-01", ASSET_PARTITION_RANGE_END_TAG: "2026-05-01"}],
+    ids=["none", "the wrong way round"],
+)
+def test_a_run_of_no_month_says_so_and_materialises_no_report(tmp_path: Path, chosen: dict[str, str]) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/entries/june.csv", entries_csv("""
+        entry_id  amount
+        first      7.00
+    """))  # fmt: skip
+    config = {"resources": {"rollforward": {"config": {"home": str(made.home.path)}}}, "loggers": {"console": QUIET}}
+    with runs.instance_of(made.home) as instance:
+        result = defs.resolve_job_def("monthly_report").execute_in_process(
+            instance=instance, run_config=config, tags=chosen, raise_on_error=False
+        )
+    assert not result.success
+    assert runs.what_failed(result.all_events).startswith("This run is of no month. Choose the partitions")
+    assert runs.is_a_mistake(result.all_events)
+    built = {event.asset_key.path[0] for event in result.get_asset_materialization_events() if event.asset_key}
+    assert built == {"ledger", "facts"}
 
 
 def test_a_month_that_is_held_back_since_it_is_incomplete_fails_the_check_that_it_is_complete(tmp_path: Path) -> None:
