@@ -162,4 +162,6 @@ def test_a_run_of_the_launchpad_that_ended_before_it_told_its_result_is_told_by_
         told = observed.metadata["operation"].value
         assert isinstance(told, dict)
         assert told["already"] is already
+        what = "Added 5.00 USD to ben (default)."
+        assert observed.metadata["what"].value == what + already * " This had been done before; nothing was posted now."
     assert balance_of_ben(home) == before + 10, "asked once more, it is done once more"

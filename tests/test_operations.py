@@ -656,6 +656,16 @@ def test_a_run_executed_again_does_not_repeat_its_operation(office: Office) -> N
     assert office.balance("ada") == "15.00"
 
 
+def test_a_run_executed_again_with_another_request_is_refused_and_not_answered_with_the_former_one(
+    office: Office,
+) -> None:
+    asked: dict[str, Any] = {"run_id": "a" * 32}
+    adjust(office, "5", **asked)
+    with pytest.raises(RefusedError, match="which did something else: Added 5"):
+        adjust(office, "9", **asked)
+    assert office.balance("ada") == "15.00"
+
+
 def test_a_rebuild_posts_the_same_operations(sale: Office) -> None:
     adjust(sale, "5")
     sale.process(sale.preview("adjust-batch", batch="sale", amount="12", reason="x"))

@@ -203,6 +203,7 @@ def perform(desk: Desk, operation: Operation, request: Who) -> Outcome:
     if done := _done_before(desk, operation, request):
         return done
     with _refusals(desk, operation.kind, request):
+        _refuse_another(desk)
         _allow(desk, operation.role)
         plan = operation.plan(desk, request)
         _approve(desk, operation.role, plan)
@@ -439,7 +440,7 @@ def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | No
     whose result it had no time to tell.
     """
     told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
-    return _find(desk, "operation_id = $2 and status = 'processed'", desk.operation_id) or _find(
+    return _find(desk, "operation_id = $2 and status = 'processed' and request = $3", desk.operation_id, told) or _find(
         desk,
         "(event > $2 or list_contains($3, operation_id)) and status = 'processed' and kind = $4"
         " and lower(actor) = lower($5) and request = $6",
@@ -449,6 +450,15 @@ def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | No
         desk.actor,
         told,
     )
+
+
+def _refuse_another(desk: Desk) -> None:
+    """A run that is executed again can be given another request: what it had done before is no answer to that."""
+    if done := _find(desk, "operation_id = $2 and status = 'processed'", desk.operation_id):
+        raise RefusedError(
+            f"This run is {done.operation_id} executed again, which did something else: {done.explanation} Nothing was"
+            " posted now. Launch the job anew for another request."
+        )
 
 
 def _find(desk: Desk, condition: str, *values: Any) -> Outcome | None:

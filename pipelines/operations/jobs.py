@@ -22,6 +22,8 @@ from pipelines.tables import asset_key, markdown
 
 OBSERVED = asset_key("ledger.operations")
 SHOWN_RECIPIENTS = 50
+# Of a run that is executed again, and of a preview that is processed again.
+_DONE_BEFORE = " This had been done before; nothing was posted now."
 
 
 def all_jobs() -> list[dg.JobDefinition]:
@@ -146,7 +148,7 @@ def _told(desk: Desk, outcome: Outcome, **record: str) -> dict[str, Any]:
                 **record,
             }
         ),
-        "what": outcome.explanation,
+        "what": outcome.explanation + (_DONE_BEFORE if outcome.already else ""),
         "entries": outcome.entries,
         "total": float(outcome.total),
     }
