@@ -2,17 +2,19 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 
+import polars as pl
 import pytest
 
-from pipelines.readers import UnreadableFileError, child
+from pipelines.readers import UnreadableFileError, child, parquet_child, xlsx_child
 from pipelines.stopping import StoppedError
 from tests.processes import environment
 
@@ -170,3 +172,21 @@ def test_nobody_is_left_when_the_run_is_killed(program: Path, tmp_path: Path) ->
     run.kill()
     run.wait()
     wait_until(lambda: not is_running(process) and not is_running(parent))
+
+
+@pytest.mark.parametrize("reader", [parquet_child, xlsx_child])
+def test_a_run_that_is_allowed_less_than_a_reader_may_take_reads_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: ModuleType
+) -> None:
+    def setrlimit(_what: int, limits: tuple[int, int]) -> None:
+        if max(limits) > 300:
+            raise ValueError("not allowed to raise maximum limit")  # as it is for all but the superuser
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (300, 300))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    path, output, frame = tmp_path / "file.xlsx", tmp_path / "output", pl.DataFrame({"id": ["a"]})
+    frame.write_parquet(path) if reader is parquet_child else frame.write_excel(path)
+    given = [str(path), str(output), ".", str(child.MEMORY_BYTES), str(child.CPU_SECONDS)]
+    monkeypatch.setattr(sys, "argv", ["", *given, *(["id"] if reader is parquet_child else [])])
+    reader.main()
+    assert output.stat().st_size

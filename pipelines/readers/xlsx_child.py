@@ -256,12 +256,19 @@ def column_number(letters: bytes) -> int:
     return number - 1
 
 
+def limit(what: int, most: int) -> None:
+    """Allow this process no more than that; less, where the run itself is allowed less: nobody may raise that."""
+    _, allowed = resource.getrlimit(what)
+    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(what, (most, most))
+
+
 def main() -> None:
     """Set the limits, then read."""
     path, output, decimal_mark, memory_bytes, cpu_seconds = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_AS, int(memory_bytes))
+    limit(resource.RLIMIT_CPU, int(cpu_seconds))
+    limit(resource.RLIMIT_CORE, 0)
     try:
         convert(path, output, decimal_mark)
     except FileError as problem:
