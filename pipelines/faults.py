@@ -4,11 +4,11 @@ Faults of the data are rows, faults of ours are defects: neither comes here. doc
 """
 
 import errno
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike, fsdecode
 
 import duckdb
 
@@ -19,6 +19,8 @@ AGAIN = (
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+# What a process is given only so much of: files that are open, processes, memory.
+_GIVEN = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
 _QUOTED = re.compile(r'"(/[^"]+)"')
 _HELD_BY = re.compile(r"Conflicting lock is held in (.+?)\. See")
 _NO_ROOM_SAID = ("No space left on device", "Disk quota exceeded", "database or disk is full", "failed to offload data")
@@ -36,13 +38,13 @@ _DAMAGE_SAID = (
 
 
 @contextmanager
-def naming(path: PathLike[str]) -> Iterator[None]:
+def naming(path: os.PathLike[str]) -> Iterator[None]:
     """Have what fails inside say which file it was about: writes do not by themselves."""
     try:
         yield
     except OSError as problem:
         if problem.filename is None and problem.errno is not None:
-            problem.filename = fsdecode(path)
+            problem.filename = os.fsdecode(path)
         raise
 
 
@@ -58,9 +60,11 @@ def told(problem: BaseException) -> str | None:
 
 
 def _of_files(problem: OSError) -> str | None:
-    where = fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
+    where = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
     if problem.errno in _NO_ROOM:
         return f"There is no room left on the disk{where and ' for ' + where}. Make room. {AGAIN}"
+    if problem.errno in _GIVEN:
+        return _of_limits(problem.strerror or os.strerror(problem.errno))
     if not where:
         return None
     if problem.errno in _NOT_ALLOWED:
@@ -83,6 +87,8 @@ def refused(problem: duckdb.Error) -> str | None:
         return f"There is no room left on the disk for {where}. Make room. {AGAIN}"
     if any(words in said for words in _NOT_ALLOWED_SAID):
         return f"{where} cannot be used: {first_line(said)}. Give this user the right to read and write there. {AGAIN}"
+    if (too_many := os.strerror(errno.EMFILE)) in said:
+        return _of_limits(too_many)
     if "Could not set lock on file" in said:
         holder = found[1] if (found := _HELD_BY.search(said)) else "another program"
         return (
@@ -94,6 +100,13 @@ def refused(problem: duckdb.Error) -> str | None:
             f" machine more. {AGAIN}"
         )
     return None
+
+
+def _of_limits(said: str) -> str:
+    return (
+        f"The machine does not give this run what it needs ({said}). Have other programs use less, or raise the limits"
+        f" that this one runs under (ulimit -a shows them; those of a service are its own). {AGAIN}"
+    )
 
 
 def _of_damage(said: str) -> str | None:

@@ -1,6 +1,8 @@
 """The command line as people and scripts meet it: what stands on stdout, what on stderr, and the exit code."""
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines import faults
 from pipelines.listings import FORMULA_BEGINNINGS
 from tests import acme
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
@@ -296,3 +299,16 @@ def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported:
         assert "--wait" in said
         holder.kill()
     rollforward(reported, "ingest")
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+        duckdb.IOException('IO Error: Cannot open file "/home/ledgers/main.duckdb.wal": Too many open files'),
+    ],
+)
+def test_too_few_open_files_are_neither_a_defect_nor_damage(problem: Exception) -> None:
+    said = faults.told(problem)
+    assert said is not None
+    assert said.startswith("The machine does not give this run what it needs (Too many open files).")

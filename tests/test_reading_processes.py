@@ -14,6 +14,7 @@ from types import FrameType, ModuleType
 import polars as pl
 import pytest
 
+from pipelines import faults
 from pipelines.readers import UnreadableFileError, child, parquet_child, xlsx_child
 from pipelines.stopping import StoppedError
 from tests.processes import environment
@@ -172,6 +173,13 @@ def test_nobody_is_left_when_the_run_is_killed(program: Path, tmp_path: Path) ->
     run.kill()
     run.wait()
     wait_until(lambda: not is_running(process) and not is_running(parent))
+
+
+def test_a_file_is_not_to_blame_where_those_who_fork_cannot_even_begin(ask: Ask, program: Path) -> None:
+    program.write_text("raise MemoryError")
+    with pytest.raises(OSError, match="Cannot allocate memory") as raised:
+        ask()
+    assert "raise the limits" in str(faults.told(raised.value))
 
 
 @pytest.mark.parametrize("reader", [parquet_child, xlsx_child])

@@ -91,7 +91,11 @@ def _ask(program: Path, arguments: list[str], seconds: float) -> tuple[int | Non
         forks = _start(program)
         answer = _answer(forks, request)
     if not answer:
-        return _end(forks), ""
+        code = _end(forks)
+        if -code in stopping.SIGNALS:
+            return code, ""
+        # They read nothing of any file, which is not to blame: the system has ended them, or they could not load.
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(FORKS))
     _forks[program] = forks
     code, printed = json.loads(answer)
     return code, printed
