@@ -21,6 +21,7 @@ from pipelines.terminal import (
     from_copies,
     listing,
     merchant_option,
+    open_what_is_closed,
     parse_amounts,
     parse_days,
     port_type,
@@ -46,8 +47,9 @@ _MOVEMENTS = "facts/movements"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
 @click.version_option(package_name="rollforward")
-def main(home: str | None, as_json: bool) -> None:
+def main(**_given: Any) -> None:
     """What a merchant owes its customers in store credit: created, redeemed, refunded, expired, still out."""
+    open_what_is_closed()
 
 
 @main.command()

@@ -5,6 +5,7 @@ Data goes to stdout, progress and messages to stderr. Nothing heavy is imported 
 
 import functools
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -36,6 +37,19 @@ def printable(text: str) -> str:
     What would steer the terminal is written out as JSON does it, in which it means the same character.
     """
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def open_what_is_closed() -> None:
+    """Let those of the three standard streams lead nowhere that whoever started this has closed.
+
+    A file that is opened later, the ledger even, would get such a stream's number, and what is written to the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open until the process ends
+            # Of the lowest number that is free: the stream's own.
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +109,14 @@ class Output:
         self._clear()
         shown = json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text
         if shown:
-            click.echo(printable(shown))
+            try:
+                click.echo(printable(shown))
+            except BrokenPipeError:
+                raise  # Who reads has enough: Click ends quietly.
+            except OSError as problem:
+                # What could not be written would be tried again at the end.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                self.fail(f"The output cannot be written: {problem.strerror}.")
 
     def end(self) -> None:
         """At the end of a command: what it could not do for some merchants, while it did it for the others."""

@@ -312,3 +312,23 @@ def test_too_few_open_files_are_neither_a_defect_nor_damage(problem: Exception) 
     said = faults.told(problem)
     assert said is not None
     assert said.startswith("The machine does not give this run what it needs (Too many open files).")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_does_its_work(reported: Path, closed: str) -> None:
+    # As some schedulers start it.
+    said = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, "--home", str(reported), "balances"],
+        capture_output=True, text=True, check=True, env=environment(),
+    )  # fmt: skip
+    assert said.stderr == ""
+    assert bool(said.stdout) == (closed == "2>&-")
+
+
+def test_output_that_its_file_has_no_room_for_is_told_and_is_a_failure(reported: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "--home", str(reported), "balances"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment(),
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "The output cannot be written: No space left on device.\n")
