@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from pipelines import amounts, anomalies, models, promises
+from pipelines import amounts, anomalies, models, promises, shards
 from schemas import audits, reports
 from schemas.table import Table, create_statement
 
@@ -84,10 +84,12 @@ def build(connection: duckdb.DuckDBPyConnection, name: str) -> Built:
     """Replace the rows of `name` that belong to settings.periods. Call it in a transaction: a broken promise raises.
 
     Raises BrokenPromiseError; the former rows are back when the caller has rolled back. Of checks also where
-    something does not tie: such a workbook is never written.
+    something does not tie: such a workbook is never written. Raises LedgerUnavailableError where another version of the
+    software made the table.
     """
     promise = promise_of(name)
     connection.execute(create_statement(name, promise))
+    shards.see_columns(connection, name, promise)
     # An interim report gives way to the next, and to the final one; the final one to itself only.
     connection.execute(
         f"delete from {name} where (merchant_id, period) in (select merchant_id, period from settings.periods)"  # noqa: S608 - names of ours

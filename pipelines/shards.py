@@ -22,7 +22,7 @@ from pipelines import clock, database, faults, grammar, stopping, views, wording
 from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
-from schemas.table import MONEY_PRECISION, MONEY_SCALE, create_statement
+from schemas.table import MONEY_PRECISION, MONEY_SCALE, Table, create_statement, descriptions
 
 Say = Callable[[str], None]
 
@@ -136,11 +136,25 @@ def open_file(home: Home, name: str, path: Path, merchants: Mapping[str, Merchan
     connection = _connect(path, scratch)
     try:
         prepare(connection, merchants)
+        for table, promise in LEDGER_TABLES.items():
+            see_columns(connection, table, promise)
         yield Shard(home, name, merchants, connection)
         _checkpoint(connection)
     finally:
         connection.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def see_columns(connection: duckdb.DuckDBPyConnection, table: str, promise: type[Table]) -> None:
+    """See that a table that was there before has the columns that schemas/ promises of it today.
+
+    Raises LedgerUnavailableError where another version of the software made it.
+    """
+    if {*connection.table(table).columns} != {*descriptions(promise)}:
+        raise LedgerUnavailableError(
+            f"The ledger was made by another version of Rollforward: its table {table} has other columns. Run"
+            " `rollforward rebuild`, which makes it again, then the same command."
+        )
 
 
 def _checkpoint(connection: duckdb.DuckDBPyConnection) -> None:

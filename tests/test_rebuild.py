@@ -52,6 +52,29 @@ def test_a_ledger_of_a_former_version_is_held_against_the_new_one_in_the_columns
     assert rebuilt(home).differences == ()
 
 
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("ledger.entries", "drop column location"),
+        ("reports.credits_created", "add column color varchar"),
+    ],
+)
+def test_a_ledger_that_another_version_made_asks_for_a_rebuild_and_not_for_a_report_of_a_defect(
+    home: Installation, table: str, change: str
+) -> None:
+    def report(status: int = 0) -> str:
+        return rollforward(home.home.path, "report", "--month", "2026-06", status=status).stderr
+
+    report()
+    with duckdb.connect(str(ledger_path(home.home, "main"))) as ledger:
+        ledger.execute(f"alter table {table} {change}")
+    said = report(status=1)
+    assert f"its table {table} has other columns. Run `rollforward rebuild`" in said
+    assert "defect" not in said
+    rebuilt(home)
+    report()
+
+
 OPEN_IT = "import duckdb, sys; ledger = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
 
