@@ -10,6 +10,7 @@ import polars as pl
 from xlsxwriter.utility import xl_col_to_name
 
 from pipelines import anomalies
+from pipelines.counts import counted
 from pipelines.settings import Merchant
 from pipelines.sheets import FOOTER, HEADER, HEADER_RIGHT, INDENTED, PLAIN, TOTAL, Look, Styles, is_amount, kind_of
 from pipelines.worksheets import Column, FrameSheet, FrameWorkbook
@@ -107,7 +108,8 @@ def meanings(tables: Tables) -> list[tuple[str, str, str]]:
     ]
     for row in tables["audits.not_assessable"].iter_rows(named=True):
         group = f"{row['concerned']}, {row['unit']}"
-        seen = f"Not assessable: {row['observations']} observations in twelve months, and it takes {row['needed']}."
+        seen = counted(row["observations"], "observation", "observations")
+        seen = f"Not assessable: {seen} in twelve months, and it takes {row['needed']}."
         lines.append((FLAGS, f"Rule {row['rule']}", f"{group}. {seen}"))
     return lines
 

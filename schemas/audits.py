@@ -67,7 +67,7 @@ class CreditsBatches(Report):
     total_amount: Total = total("Sum of all credits issued in the batch.", ge=0)
     status: Text = text(
         "Failed: no recipients. Reversed: nothing remains, and some was reversed. Partially Reversed. Adjusted: some"
-        " was deducted. Active: none of these.",
+        " was deducted, or adjust-batch gave it another amount. Active: none of these.",
         isin=STATUSES,
     )
     description: Text = text("What the batch is called, or the details that all its credits share.", nullable=True)
