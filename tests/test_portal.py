@@ -229,6 +229,17 @@ def test_the_overview_says_where_the_merchant_stands_now(local: Portal) -> None:
     assert "3 warnings" in flags
 
 
+def test_all_merchants_shows_the_flags_that_the_merchants_overview_shows(local: Portal) -> None:
+    workbooks = local.acme().html.split('id="workbooks"')[1]
+    flags = " ".join(cells(Page(200, workbooks, b"", {}), "2026-06")[3].split())
+    assert flags == "3 warnings 1 info"
+    assert flags in local.get("/").text
+
+
+def test_a_batch_that_one_member_has_used_says_so_of_one(local: Portal) -> None:
+    assert "1 has used theirs" in local.acme("batch", id="missing-may-9").text
+
+
 def test_a_workbook_is_given_out_as_it_was_published(local: Portal, reported: Installation) -> None:
     period = local.acme("period", period="2026-06")
     downloadable = [link for link in period.links if "/workbook?" in link]

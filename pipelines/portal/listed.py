@@ -297,7 +297,7 @@ BATCHES = Listing(
         Filter("issuer", "Issued by"),
         _CREDIT_TYPE,
         Filter("status", "Status", "choice", _same(*STATUSES)),
-        Filter("search", "Batch id or reason"),
+        Filter("search", "Batch id, reason or description"),
     ),
     columns=(
         Column("batch_id", "Batch ID", to="batch"),
@@ -348,7 +348,8 @@ RECIPIENTS = Listing(
 FLAGS = Listing(
     slug="flags",
     title="Anomaly flags",
-    about="Rows of the reported periods that deserve a look, errors first. What each rule means: docs/anomalies.md.",
+    about="Rows of the reported periods that deserve a look, errors first. What each rule means and what to do"
+    " is on the workbook's sheet About.",
     model="listings.anomaly_flags",
     filters=(
         Filter("period", "Period, like 2026-06"),
