@@ -352,7 +352,10 @@ def ui(home: "Home", output: Output, port: int) -> None:
 @click.option("--port", type=port_type, default=3001, show_default=True, help="The port to serve on.")
 @click.option("--auth-header", help="The header in which an authenticating proxy says who it is, by email.")
 @click.option("--trusted-proxy", multiple=True, help="Believe that header from this network, like 10.0.0.5/32 alone.")
-@click.option("--access-log", type=click.Path(dir_okay=False, path_type=Path), help="Default: in the home.")
+@click.option(
+    "--access-log", type=click.Path(dir_okay=False, path_type=Path),
+    help="Where it is written who saw what. Default: portal-access.jsonl in the home.",
+)  # fmt: skip
 @click.option("--dagster-url", default="http://127.0.0.1:3000", show_default=True, help="Where links to Dagster lead.")
 @everywhere
 def portal(

@@ -146,8 +146,8 @@ def exports(command: Callable[..., Any]) -> Callable[..., Any]:
     """--csv and --xlsx, which the command gets together as `files`."""
     file = click.Path(dir_okay=False, path_type=Path)
 
-    @click.option("--csv", "csv_file", type=file, help="Write them to this file.")
-    @click.option("--xlsx", "xlsx_file", type=file, help="Write them to this file.")
+    @click.option("--csv", "csv_file", type=file, help="Write all rows to this file, as CSV.")
+    @click.option("--xlsx", "xlsx_file", type=file, help="Write all rows to this file, as an Excel workbook.")
     @functools.wraps(command)
     def with_files(csv_file: Path | None, xlsx_file: Path | None, **options: Any) -> Any:
         return command(files=Files(csv_file, xlsx_file), **options)

@@ -1,6 +1,7 @@
 """Operations as people ask for them: the command line, and the launchpad of Dagster's UI."""
 
 import json
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -96,6 +97,17 @@ def test_a_preview_of_more_than_a_table_shows_says_which_file_has_all(tmp_path: 
     (file,) = office.home.glob("previews/acme/*.csv")
     assert done.stdout.splitlines()[-1] == f"… and 1 more; {file} has all."
     assert len(file.read_text().splitlines()) == 1 + 51
+
+
+def test_what_was_processed_is_told_with_the_total_as_the_preview_wrote_it(home: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "wanted.csv"
+    wanted.write_text("member_id,amount\nada,1234.50\n")
+    asked = ("credits-csv", "preview", str(wanted), "--reason", "Goodwill", *WHO, "--approved-by", OLGA)
+    shown = rollforward(home, *asked).stderr
+    assert "1,234.50 USD in all" in shown
+    preview_id = re.findall(r"credits-csv process (\S+)", shown)[0]
+    done = rollforward(home, "credits-csv", "process", preview_id, *WHO, "--approved-by", OLGA)
+    assert "1,234.50 USD in all" in done.stderr
 
 
 def test_every_operation_is_a_job_whose_form_explains_each_field() -> None:

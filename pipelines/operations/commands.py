@@ -1,5 +1,6 @@
 """The commands of the operations: each is its job, with the fields of its request as options."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ def adjust_batch_process(home: "Home", output: Output, **request: Any) -> None:
 @click.command()
 @merchant_option
 @click.option("--kind", help="Only this kind, like adjust.")
-@click.option("--status", type=click.Choice(["processed", "refused"]), help="Only these.")
+@click.option("--status", type=click.Choice(["processed", "refused"]), help="Only this status.")
 @click.option("--actor", help="Only what this email asked for.")
 @exports
 @everywhere
@@ -291,7 +292,7 @@ def _process(home: "Home", output: Output, kind: str, request: dict[str, Any]) -
     done = "had been processed before; nothing was posted now" if told["already"] else "is done"
     entries = counted(told["entries"], "entry", "entries")
     output.say(
-        f"{told['operation_id']} {done}: {entries}, {told['total']} {told['unit']} in all."
+        f"{told['operation_id']} {done}: {entries}, {Decimal(told['total']):,} {told['unit']} in all."
         f" Every one of them: {told['csv_file']}"
     )
 
