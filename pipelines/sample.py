@@ -856,16 +856,16 @@ OPTIONAL_SETTINGS = """
 #   draw_order = "expiring_first" # or "oldest_first"
 #   refund_grace_days = 0         # how long credit lives on that a refund brings back after its expiry
 #   reversal_window_days = 60     # from the issue date, last day included
-#   reversal_limit = 50000.00     # a larger reversal needs an owner's approval (unless said: no limit)
+#   reversal_limit = 50000.00     # a larger reversal needs another owner's approval (unless said: no limit)
 #   approval_limit = 100.00       # a credit above it needs approved_by (unless said: no limit)
 #   decimal_comma = false         # amounts such as 1234,56
 #   ignore_columns = []           # columns of the files that mean nothing here
-#   encoding = "utf-8"            # of CSV files that are not UTF-8: any that Python knows
+#   encoding = "utf-8"            # of text files that are not UTF-8: any that Python knows
 #   reasons = []                  # offered when adjusting; empty: those seen in the ledger
 #   complete_through = "auto"     # "entries" or "balances": a period is complete when one is dated at or after its end
 #   block_on_errors = false       # error flags hold back the workbook
 #   shard = "main"                # merchants of one shard share a ledger file and its lock
-# and thresholds for odd but valid entries:
+# and thresholds for odd but valid entries, as these (docs/anomalies.md has all):
 #   [merchants.<id>.anomalies]
 #   business_hours = "07:00-20:00"
 #   business_days = ["mon", "tue", "wed", "thu", "fri", "sat"]

@@ -142,7 +142,7 @@ def _is_running(instance: dg.DagsterInstance) -> bool:
     name="failed_runs",
     minimum_interval_seconds=FAILED_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes an alert into alerts/ for every report or ingest that has failed, and sends it to"
+    description="Writes an alert into alerts/ for every monthly report or ingest that has failed, and sends it to"
     " ROLLFORWARD_ALERT_URL where that is set.",
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
