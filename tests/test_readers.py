@@ -910,9 +910,7 @@ def test_a_file_that_is_the_end_of_its_reader_is_refused_and_takes_nobody_with_i
     reading: Reading, monkeypatch: pytest.MonkeyPatch, kind: Kind, end: str, reason: str
 ) -> None:
     program = reading.folder / "dies.py"
-    program.write_text(
-        f"import os, signal, sys\ndef main():\n    try:\n        {end}\n    except MemoryError:\n        sys.exit(5)\n"
-    )
+    program.write_text(f"import os, signal\nclass FileError(Exception): pass\ndef convert(*_given):\n    {end}\n")
     monkeypatch.setattr(parquet_file if kind == "parquet" else xlsx_file, "CHILD", program)
     assert reading.refused(FILES[kind], kind).reason == reason
     monkeypatch.undo()

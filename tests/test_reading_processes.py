@@ -1,5 +1,6 @@
 """Each file of a kind that native code takes apart is read by a process of its own, and only that is lost with it."""
 
+import errno
 import json
 import os
 import resource
@@ -9,13 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 
-import polars as pl
 import pytest
 
 from pipelines import faults
-from pipelines.readers import UnreadableFileError, child, parquet_child, xlsx_child
+from pipelines.readers import UnreadableFileError, child, forks
 from pipelines.stopping import StoppedError
 from tests.processes import environment
 
@@ -25,19 +25,33 @@ import json, os, signal, sys, time
 
 times = 0
 
-def main():
+class FileError(Exception):
+    pass
+
+def convert(path, output, what, number):
     global times
     times += 1
-    what, number = sys.argv[3], int(sys.argv[6])
-    told = json.dumps([os.getpid(), os.getppid(), times, sys.argv[1]])
-    with open(sys.argv[2], "a") as file:
-        print(told, file=file)
+    told = os.getpid(), os.getppid(), times, path
+    with open(output, "a") as file:
+        print(json.dumps(told), file=file)
     if what == "die":
         os.kill(os.getpid(), number)
     if what == "sleep":
         time.sleep(number)
-    print(told)
-    sys.exit(number if what == "exit" else 0)
+    while what == "compute":
+        pass
+    if what == "exit":
+        os._exit(number)
+    if what == "chatter":
+        os.write(1, b"out of order")
+        os.read(0, 1)
+    if what == "lack memory":
+        raise MemoryError
+    if what == "refuse":
+        raise FileError("wrong", "It is wrong.")
+    if what == "fail to write":
+        raise OSError(number, "")
+    return told
 """
 
 Told = tuple[int, int, int, str]
@@ -49,9 +63,9 @@ def program(tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     yield path
-    if forks := child._forks.pop(path, None):
-        forks.kill()
-        child._end(forks)
+    if started := child._forks.pop(path, None):
+        started.kill()
+        child._end(started)
 
 
 @pytest.fixture
@@ -61,12 +75,13 @@ def ask(program: Path, tmp_path: Path) -> Ask:
             program,
             Path(file),
             tmp_path / "output",
-            (what, str(number)),
+            what,
+            number,
             corrupt="It is damaged.",
             too_large="It {what}.",
             wall_seconds=wall_seconds,
         )
-        process, parent, times, said = json.loads(told)
+        process, parent, times, said = told
         return process, parent, times, said
 
     return asked
@@ -96,12 +111,13 @@ def test_every_file_has_a_process_of_its_own_and_what_it_needs_is_loaded_once(as
 @pytest.mark.parametrize(
     ("what", "number", "reason", "words"),
     [
-        ("die", signal.SIGKILL, "too_large", "It takes more than 3 GB of memory to read."),
+        ("die", signal.SIGKILL, "too_large", "Something killed the process that read the file"),
         ("die", signal.SIGABRT, "too_large", "It takes more than 3 GB of memory to read."),
         ("die", signal.SIGXCPU, "too_large", "It takes longer than 10 minutes to read."),
         ("die", signal.SIGSEGV, "corrupt_file", "It is damaged."),
         ("exit", 1, "corrupt_file", "It is damaged."),
-        ("exit", child.OUT_OF_MEMORY, "too_large", "It takes more than 3 GB of memory to read."),
+        ("lack memory", 0, "too_large", "It takes more than 3 GB of memory to read."),
+        ("refuse", 0, "wrong", "It is wrong."),
     ],
 )
 def test_what_a_file_does_to_its_process_the_next_file_does_not_notice(
@@ -110,8 +126,19 @@ def test_what_a_file_does_to_its_process_the_next_file_does_not_notice(
     before = ask()
     with pytest.raises(UnreadableFileError) as raised:
         ask(what, number)
-    assert (raised.value.reason, str(raised.value)) == (reason, words)
+    assert raised.value.reason == reason
+    assert str(raised.value).startswith(words)
     assert ask()[1] == before[1]
+
+
+def test_no_room_for_what_is_read_is_not_the_files_fault(ask: Ask) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        ask("fail to write", errno.ENOSPC)
+
+
+def test_what_native_code_prints_is_no_answer(ask: Ask) -> None:
+    assert ask("chatter", file="first")[3] == "first"
+    assert ask(file="second")[3] == "second"
 
 
 def test_a_process_that_takes_too_long_is_ended(ask: Ask, tmp_path: Path) -> None:
@@ -122,6 +149,13 @@ def test_a_process_that_takes_too_long_is_ended(ask: Ask, tmp_path: Path) -> Non
     process = json.loads((tmp_path / "output").read_text().splitlines()[-1])[0]
     assert not is_running(process)
     assert ask()[0] != process
+
+
+def test_a_process_that_computes_too_long_is_ended(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "CPU_SECONDS", 1)
+    with pytest.raises(UnreadableFileError, match="takes longer than") as raised:
+        ask("compute")
+    assert raised.value.reason == "too_large"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -164,7 +198,7 @@ def test_nobody_is_left_when_the_run_is_killed(program: Path, tmp_path: Path) ->
     code = (
         "import sys; from pathlib import Path; from pipelines.readers import child\n"
         "program, output = map(Path, sys.argv[1:])\n"
-        "child.run(program, Path('file'), output, ('sleep', '60'), corrupt='', too_large='')"
+        "child.run(program, Path('file'), output, 'sleep', 60, corrupt='', too_large='')"
     )
     run = subprocess.Popen([sys.executable, "-c", code, str(program), str(output)], env=environment())
     wait_until(lambda: output.is_file() and output.read_text().endswith("\n"))
@@ -182,19 +216,10 @@ def test_a_file_is_not_to_blame_where_those_who_fork_cannot_even_begin(ask: Ask,
     assert "raise the limits" in str(faults.told(raised.value))
 
 
-@pytest.mark.parametrize("reader", [parquet_child, xlsx_child])
-def test_a_run_that_is_allowed_less_than_a_reader_may_take_reads_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: ModuleType
-) -> None:
-    def setrlimit(_what: int, limits: tuple[int, int]) -> None:
-        if max(limits) > 300:
-            raise ValueError("not allowed to raise maximum limit")  # as it is for all but the superuser
-
+def test_a_run_that_is_allowed_less_than_a_reader_may_take_reads_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to = []
     monkeypatch.setattr(resource, "getrlimit", lambda _what: (300, 300))
-    monkeypatch.setattr(resource, "setrlimit", setrlimit)
-    path, output, frame = tmp_path / "file.xlsx", tmp_path / "output", pl.DataFrame({"id": ["a"]})
-    frame.write_parquet(path) if reader is parquet_child else frame.write_excel(path)
-    given = [str(path), str(output), ".", str(child.MEMORY_BYTES), str(child.CPU_SECONDS)]
-    monkeypatch.setattr(sys, "argv", ["", *given, *(["id"] if reader is parquet_child else [])])
-    reader.main()
-    assert output.stat().st_size
+    monkeypatch.setattr(resource, "setrlimit", lambda _what, limits: set_to.append(limits))
+    forks.limit(resource.RLIMIT_CPU, child.CPU_SECONDS)
+    forks.limit(resource.RLIMIT_CPU, 60)
+    assert set_to == [(300, 300), (60, 300)], "only the superuser may raise a limit"

@@ -9,17 +9,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from pipelines import stopping
+from pipelines.readers.forks import NOT_WRITTEN, OUT_OF_MEMORY, WRONG_FILE
 from pipelines.readers.shape import UnreadableFileError
 
-WRONG_FILE = 3
-NOT_WRITTEN = 4
-OUT_OF_MEMORY = 5
 MEMORY_BYTES = 3_000_000_000
 CPU_SECONDS = 600
 WALL_SECONDS = 900
@@ -34,33 +32,33 @@ def run(
     program: Path,
     path: Path,
     output: Path,
-    arguments: Sequence[str],
-    *,
+    *arguments: Any,
     corrupt: str,
     too_large: str,
     hint: str = "",
-    memory_bytes: int = MEMORY_BYTES,
     wall_seconds: float = WALL_SECONDS,
-) -> str:
-    """What the program prints, having read `path` and written `output`.
+) -> Any:
+    """What the program's `convert` gives back, having read `path` and written `output`; then come its `arguments`.
 
     `too_large` is a sentence about a file that {what}, which takes a place where it says so; `hint` says what most
     often makes one take too much memory. Raises UnreadableFileError for what the program reports, and for its death.
     """
+    asked = {
+        "arguments": [str(path), str(output), *arguments],
+        "memory_bytes": MEMORY_BYTES,
+        "cpu_seconds": CPU_SECONDS,
+        "seconds": wall_seconds,
+    }
     with _asking:
-        code, printed = _ask(
-            program,
-            [str(path), str(output), arguments[0], str(memory_bytes), str(CPU_SECONDS), *arguments[1:]],
-            wall_seconds,
-        )
+        code, said = _ask(program, output, json.dumps(asked).encode() + b"\n")
     if code is None:
         what = f"takes longer than {wall_seconds // 60:.0f} minutes to read"
         raise UnreadableFileError("too_large", too_large.format(what=what))
     if code == WRONG_FILE:
-        reason, message = json.loads(printed)
+        reason, message = json.loads(said)
         raise UnreadableFileError(reason, message)
     if code == NOT_WRITTEN:
-        number = json.loads(printed) or errno.EIO
+        number = json.loads(said)
         raise OSError(number, os.strerror(number), str(output))
     if -code in stopping.SIGNALS:
         # Ctrl-C, and the end of a service, reach the child too: no fault of the file.
@@ -69,25 +67,32 @@ def run(
     if code == -signal.SIGXCPU:
         what = f"takes longer than {CPU_SECONDS // 60} minutes to read"
         raise UnreadableFileError("too_large", too_large.format(what=what))
-    if code in (OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGKILL):
-        # Native code that is not given memory ends its process; so does the system where there is none left.
-        what = f"takes more than {memory_bytes // 10**9} GB of memory to read{hint}"
+    if code == -signal.SIGKILL:
+        # So does a system that has no memory left; it may have been another program's doing.
+        raise UnreadableFileError(
+            "too_large",
+            "Something killed the process that read the file, as a machine does that has no memory left. Have other"
+            " programs use less, then `rollforward ingest --retry` reads it again; or export it in several files.",
+        )
+    if code in (OUT_OF_MEMORY, -signal.SIGABRT):
+        # Native code that is not given memory ends its process.
+        what = f"takes more than {MEMORY_BYTES // 10**9} GB of memory to read{hint}"
         raise UnreadableFileError("too_large", too_large.format(what=what))
     if code:
         # Nothing that was thought of: native code fell over the file.
         raise UnreadableFileError("corrupt_file", corrupt)
-    return printed
+    return json.loads(said)
 
 
-def _ask(program: Path, arguments: list[str], seconds: float) -> tuple[int | None, str]:
-    """How the program ends with these arguments, and what it prints. None where it takes longer than `seconds`."""
-    request = json.dumps([arguments, seconds]).encode() + b"\n"
+def _ask(program: Path, output: Path, request: bytes) -> tuple[int | None, str]:
+    """How a process ends that is forked for this request, and what it says. Raises OSError where none could be."""
     forks = _forks.pop(program, None)
     answer = _answer(forks, request) if forks else b""
     if forks is None or not answer:
         if forks:
-            # Something has put an end to them since the last file.
+            # Something has put an end to them since the last file. One that they forked may write still: not there.
             _end(forks)
+            output.unlink(missing_ok=True)
         forks = _start(program)
         answer = _answer(forks, request)
     if not answer:
@@ -97,8 +102,8 @@ def _ask(program: Path, arguments: list[str], seconds: float) -> tuple[int | Non
         # They read nothing of any file, which is not to blame: the system has ended them, or they could not load.
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(FORKS))
     _forks[program] = forks
-    code, printed = json.loads(answer)
-    return code, printed
+    code, said = json.loads(answer)
+    return code, said
 
 
 def _start(program: Path) -> "subprocess.Popen[bytes]":

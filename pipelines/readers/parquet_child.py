@@ -2,20 +2,11 @@
 
 What a damaged or hostile file does to its reader, native code, may be more than an error; and a few bytes of it can
 say that one text stands there a billion times. So this runs under limits, and nothing but this process is lost with
-it. Forked by `forks.py`, or run by its path; it imports nothing of ours. Writes Arrow batches of source_row and the
-columns asked for as text, under the names c0, c1 … of their places, and prints name, type and whether it can be text of
-every column of the file, as JSON. Where the file is to blame it exits with 3 and says why, as JSON; where its output
-cannot be written, with 4 and the number of the error; where memory is short, with 5.
-
-    python -I parquet_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS [COLUMN …]
+it: `forks.py` forks it, and it imports nothing of ours.
 """
 
-import errno
-import json
 import os
 import re
-import resource
-import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -23,9 +14,6 @@ import duckdb
 import pyarrow as pa
 
 BATCH_ROWS = 8_192
-WRONG_FILE = 3
-NOT_WRITTEN = 4
-OUT_OF_MEMORY = 5
 UNREMARKABLE_BYTES = 1_000_000_000  # of cells; no bomb below that
 MOST_RATIO = 500  # of cells to file above it; entries of the same few texts, well compressed, have 100
 # DuckDB may take half of the process's memory for its own purposes; the rest is for batches, and address space is more
@@ -43,10 +31,11 @@ class FileError(Exception):
 
 
 def convert(path: str, output: str, decimal_mark: str, wanted: Collection[str], memory_bytes: int) -> Found:
-    """Write the `wanted` columns of the file to `output` as text.
+    """Write Arrow batches to `output`: source_row, and the `wanted` columns as text under the names c0, c1 … of their
+    places in the file.
 
-    Name, type and whether it can be text, of each column of the file. Where one that is wanted cannot, nothing is
-    written. Raises FileError and OSError.
+    Gives back name, type and whether it can be text, of each column of the file. Where one that is wanted cannot,
+    nothing is written. Raises FileError and OSError.
     """
     options: dict[str, Any] = {"threads": "2", "memory_limit": f"{memory_bytes // DUCKDB_SHARE // 2**20}MiB"}
     with duckdb.connect(config=options) as sql:
@@ -159,32 +148,3 @@ def plain(cell: str) -> str:
         f"case when {cell} = 0 then '0' when not contains({said}, 'e') then regexp_replace({said}, '\\.0$', '')"
         f" when {exponent} >= 0 then {sign} || {large} else {sign} || {small} end"
     )
-
-
-def limit(what: int, most: int) -> None:
-    """Allow this process no more than that; less, where the run itself is allowed less: nobody may raise that."""
-    _, allowed = resource.getrlimit(what)
-    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-    resource.setrlimit(what, (most, most))
-
-
-def main() -> None:
-    """Set the limits, then read."""
-    path, output, decimal_mark, memory_bytes, cpu_seconds, *wanted = sys.argv[1:]
-    limit(resource.RLIMIT_AS, int(memory_bytes))
-    limit(resource.RLIMIT_CPU, int(cpu_seconds))
-    limit(resource.RLIMIT_CORE, 0)
-    try:
-        print(json.dumps(convert(path, output, decimal_mark, wanted, int(memory_bytes))))
-    except FileError as problem:
-        print(json.dumps(problem.args))
-        sys.exit(WRONG_FILE)
-    except OSError as problem:
-        print(json.dumps(problem.errno or errno.EIO))
-        sys.exit(NOT_WRITTEN)
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
-
-
-if __name__ == "__main__":
-    main()

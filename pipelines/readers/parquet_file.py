@@ -3,7 +3,6 @@
 Its inside is read by a process of its own (`parquet_child.py`).
 """
 
-import json
 from pathlib import Path
 
 import duckdb
@@ -25,15 +24,9 @@ def read(con: duckdb.DuckDBPyConnection, path: Path, shape: Shape, *, scratch: P
     if not _looks_whole(path):
         raise UnreadableFileError("corrupt_file", CORRUPT)
     output = scratch / "cells.arrow"
-    said = child.run(
-        CHILD,
-        path,
-        output,
-        (decimal_mark, *shape.columns),
-        corrupt=CORRUPT,
-        too_large=TOO_LARGE,
+    found = child.run(
+        CHILD, path, output, decimal_mark, shape.columns, child.MEMORY_BYTES, corrupt=CORRUPT, too_large=TOO_LARGE
     )
-    found = json.loads(said)
     places = match_names([name.strip(WHITESPACE) for name, _, _ in found], shape, "the file")
     held = {name: f"c{place}" for place, name in enumerate(places) if name is not None}
     for name, (_, kind, is_text) in zip(places, found, strict=True):

@@ -1,20 +1,12 @@
 """Reads the first sheet of an XLSX file, in a process of its own: the file comes from outside.
 
 A sheet of 1 KB can make its reader ask for 512 GiB and be aborted, so this runs under limits, and nothing but this
-process is lost with it. Forked by `forks.py`, or run by its path; it imports nothing of ours. Writes Arrow batches of
-(source_row, cells as text, which of them are formulas without a result), the first of them one row, the header. Where
-the file is to blame it exits with 3 and says why, as JSON; where its output cannot be written, with 4 and the number of
-the error; where memory is short, with 5.
-
-    python -I xlsx_child.py FILE OUTPUT DECIMAL_MARK MEMORY_BYTES CPU_SECONDS
+process is lost with it: `forks.py` forks it, and it imports nothing of ours.
 """
 
-import json
 import lzma
 import re
-import resource
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Set
@@ -29,9 +21,6 @@ import python_calamine
 
 BATCH_ROWS = 10_000
 CHUNK_BYTES = 1_000_000
-WRONG_FILE = 3
-NOT_WRITTEN = 4
-OUT_OF_MEMORY = 5
 CORRUPT = (
     "The file is not an XLSX workbook, or was cut off or damaged on its way here. Save it again and send it again."
 )
@@ -72,7 +61,9 @@ class FileError(Exception):
 
 
 def convert(path: str, output: str, decimal_mark: str) -> None:
-    """Write the cells of the first sheet at `path` to `output`. Raises FileError."""
+    """Write Arrow batches to `output`: source_row, the cells of the first sheet that shows as text, and which of them
+    are formulas without a result; the first batch is one row, the header. Raises FileError and OSError.
+    """
     try:
         book = python_calamine.CalamineWorkbook.from_path(path)
         sheets = [sheet for sheet in book.sheets_metadata if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet]
@@ -254,32 +245,3 @@ def column_number(letters: bytes) -> int:
     for letter in letters:
         number = number * 26 + letter - ord("A") + 1
     return number - 1
-
-
-def limit(what: int, most: int) -> None:
-    """Allow this process no more than that; less, where the run itself is allowed less: nobody may raise that."""
-    _, allowed = resource.getrlimit(what)
-    most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
-    resource.setrlimit(what, (most, most))
-
-
-def main() -> None:
-    """Set the limits, then read."""
-    path, output, decimal_mark, memory_bytes, cpu_seconds = sys.argv[1:]
-    limit(resource.RLIMIT_AS, int(memory_bytes))
-    limit(resource.RLIMIT_CPU, int(cpu_seconds))
-    limit(resource.RLIMIT_CORE, 0)
-    try:
-        convert(path, output, decimal_mark)
-    except FileError as problem:
-        print(json.dumps(problem.args))
-        sys.exit(WRONG_FILE)
-    except OSError as problem:
-        print(json.dumps(problem.errno))
-        sys.exit(NOT_WRITTEN)
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
-
-
-if __name__ == "__main__":
-    main()

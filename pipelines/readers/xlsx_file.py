@@ -143,7 +143,7 @@ def _run_child(path: Path, output: Path, decimal_mark: str) -> None:
         CHILD,
         path,
         output,
-        (decimal_mark,),
+        decimal_mark,
         corrupt=CORRUPT,
         too_large=TOO_LARGE,
         hint=", as one does with a stray cell far away from the table (Ctrl+End shows it)",
