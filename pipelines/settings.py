@@ -31,6 +31,7 @@ MERCHANT_ID = re.compile(r"[a-z0-9-]{1,63}")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
+_NO_PATH_OF_A_URL = re.compile(r"\?|%[0-9a-fA-F]{2}")
 
 
 class SettingsError(Exception):
@@ -89,8 +90,18 @@ class Home:
 
 
 def find_home(stated: str | os.PathLike[str] | None = None) -> Home:
-    """The stated home, else $ROLLFORWARD_HOME, else ./data; as an absolute path."""
-    return Home(Path(stated or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute())
+    """The stated home, else $ROLLFORWARD_HOME, else ./data; as an absolute path.
+
+    Raises SettingsError where no home can be.
+    """
+    path = Path(stated or os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).absolute()
+    if _NO_PATH_OF_A_URL.search(str(path)):
+        # Dagster makes a URL of where its records are, and does not quote it: they would be in another place.
+        raise SettingsError(
+            f'The home {path} cannot be used: in its path is a "?", or a "%" before two digits, behind which Dagster'
+            " does not find its records of runs. Give the folder another name."
+        )
+    return Home(path)
 
 
 def _known_timezone(name: str) -> str:

@@ -67,14 +67,18 @@ def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
         while above is not None:
             home, as_json = home or above.params.get("home"), as_json or bool(above.params.get("as_json"))
             above = above.parent
-        context.obj = Output(as_json)
+        output = context.obj = Output(as_json)
         for name, value in options.items():
             for one in value if isinstance(value, tuple) else (value,):
                 if isinstance(one, str) and _NO_TEXT.search(one):
                     raise click.UsageError(f"{name.replace('_', '-')} has bytes that are not UTF-8: {printable(one)}")
-        from pipelines.settings import find_home
+        from pipelines.settings import SettingsError, find_home
 
-        return command(find_home(home), context.obj, **options)
+        try:
+            found = find_home(home)
+        except SettingsError as problem:
+            output.fail(str(problem))
+        return command(found, output, **options)
 
     return with_options
 

@@ -301,11 +301,20 @@ def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported:
     rollforward(reported, "ingest")
 
 
+@pytest.mark.parametrize("name", ["is it?", "farm%20shop"])
+def test_a_home_where_dagsters_records_would_lie_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    home = tmp_path / name
+    said = rollforward(home, "sample", status=1).stderr
+    assert said.startswith(f"The home {home} cannot be used")
+    assert not home.exists()
+    rollforward(tmp_path / "a 100% farm & shop", "sample", "--entries", "100")
+
+
 @pytest.mark.parametrize(
     "problem",
     [
         OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
-        duckdb.IOException('IO Error: Cannot open file "/home/ledgers/main.duckdb.wal": Too many open files'),
+        duckdb.IOException('IO Error: Cannot open file "ledgers/main.duckdb.wal": Too many open files'),
     ],
 )
 def test_too_few_open_files_are_neither_a_defect_nor_damage(problem: Exception) -> None:
