@@ -1,7 +1,8 @@
 """Which months are due: ended, and without a published workbook. Read beside the ledger, never from it.
 
 The latest month that has ended is due for every merchant; a former one where it is later than the merchant's first
-publication. Older history is a backfill that a person starts.
+publication. Older history is a backfill that a person starts. A month before everything that ever happened, published
+by a slip, begins nothing: else all months since then would be due.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,7 +41,8 @@ def due(published: Mapping[str, set[date]], now: datetime) -> dict[date, list[st
 
 
 def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: Iterable[str]) -> dict[str, set[date]]:
-    """The published months of each merchant: those of the copy for readers, and what the journal says since then.
+    """The published months of each merchant: those of the copy for readers, and what the journal says since then; but
+    for those before the month of the first entry.
 
     Of merchants whose settings are `unreadable`, and with them their shard, only the journal tells; so it does where
     the copy is damaged or may not be read. Where the journal is, the copy does: the merchant's next run says what is
@@ -49,6 +51,7 @@ def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: 
     ids = [*merchants, *(merchant_id for merchant_id in unreadable if MERCHANT_ID.fullmatch(merchant_id))]
     months: dict[str, set[date]] = {merchant_id: set() for merchant_id in ids}
     known: dict[str, set[int]] = {merchant_id: set() for merchant_id in ids}
+    begun: dict[str, date] = {}
     for name in shards.by_shard(merchants):
         path = shards.read_copy_path(home, name)
         rows: list[Any] = []
@@ -59,6 +62,11 @@ def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: 
                         "select merchant_id, event, if(is_final, period, null) from ledger.published"
                         " union all select merchant_id, event, null from ledger.files"
                     ).fetchall()
+                    begun |= dict(
+                        connection.execute(
+                            "select merchant_id, date_trunc('month', min(day))::date from facts.daily_totals group by all"
+                        ).fetchall()
+                    )
         for merchant_id, event, period in rows:
             if merchant_id in months:
                 known[merchant_id].add(event)
@@ -69,7 +77,10 @@ def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: 
             for event in journal.missing(merchant_id, known[merchant_id]):
                 if event.kind == "publication" and event.content["is_final"]:
                     months[merchant_id].add(parse_month(event.content["period"]))
-    return months
+    return {
+        merchant_id: {month for month in found if month >= begun.get(merchant_id, month)}
+        for merchant_id, found in months.items()
+    }
 
 
 def ranges(missing: Mapping[date, Sequence[str]]) -> list[tuple[date, date, Sequence[str]]]:

@@ -101,15 +101,22 @@ class Office:
             return engine.preview(desk, operation, request)
 
     def process(
-        self, preview: Preview | str, *, actor: str = OLGA, exclude: Sequence[str] = (), approved_by: str = ""
+        self,
+        preview: Preview | str,
+        *,
+        kind: str = "",
+        actor: str = OLGA,
+        exclude: Sequence[str] = (),
+        approved_by: str = "",
     ) -> Outcome:
-        """Process a preview. Raises RefusedError."""
+        """Process a preview, as one of its own kind unless another is given. Raises RefusedError."""
         preview_id = preview if isinstance(preview, str) else preview.preview_id
         request = ProcessPreview(
             merchant="acme", actor=actor, approved_by=approved_by, preview_id=preview_id, exclude=[*exclude]
         )
         with self.desk(request, "process") as desk:
-            return engine.process(desk, OPERATIONS, preview_id, exclude, request)
+            operation = OPERATIONS[kind or preview_id.rpartition("-")[0]]
+            return engine.process(desk, operation, preview_id, exclude, request)
 
     @contextmanager
     def shard(self) -> Iterator[Shard]:

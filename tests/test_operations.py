@@ -523,6 +523,15 @@ def test_a_preview_whose_data_has_changed_is_refused_with_what_changed(sale: Off
         sale.process(shown)
 
 
+def test_a_preview_is_not_processed_as_another_kind_of_operation(sale: Office) -> None:
+    shown = sale.preview("reverse-batch", batch="sale", reason="x")
+    with pytest.raises(RefusedError, match="is a preview of reverse-batch, not of mass-credits"):
+        sale.process(shown, kind="mass-credits")
+    sale.process(shown)
+    with pytest.raises(RefusedError, match="is a preview of reverse-batch, not of mass-credits"):
+        sale.process(shown, kind="mass-credits")
+
+
 def test_an_unknown_preview_and_an_exclusion_that_excludes_nobody_are_refused(sale: Office) -> None:
     with pytest.raises(RefusedError, match="is no preview of acme"):
         sale.process("reverse-batch-000000000000")

@@ -151,6 +151,14 @@ def test_a_month_without_workbook_is_asked_for_in_one_run_and_told_by_the_freshn
         assert not missed(instance, again.cursor).asset_events
 
 
+def test_a_month_before_everything_that_is_published_by_a_slip_makes_no_other_month_due(home: Installation) -> None:
+    latest = due.month_just_ended(datetime.now(UTC))
+    report(home, f"{latest:%Y-%m}")
+    report(home, "2006-06", merchants=["acme"])
+    with runs.instance_of(home.home) as instance:
+        assert not missed(instance).run_requests
+
+
 KILLED = """
 import os, sys
 from pipelines import liveness, settings

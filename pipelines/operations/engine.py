@@ -249,25 +249,30 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     )
 
 
-def process(
-    desk: Desk, operations: Mapping[str, Operation], preview_id: str, exclude: Sequence[str], request: Who
-) -> Outcome:
-    """Do what the preview showed, but for what is excluded; once. Raises RefusedError, which has been recorded."""
-    if done := _find(desk, "operation_id = $2 and status = 'processed'", preview_id):
+def process(desk: Desk, operation: Operation, preview_id: str, exclude: Sequence[str], request: Who) -> Outcome:
+    """Do what a preview of this operation showed, but for what is excluded; once.
+
+    Raises RefusedError, which has been recorded.
+    """
+    if done := _find(desk, "operation_id = $2 and kind = $3 and status = 'processed'", preview_id, operation.kind):
         return done
     kept = desk.shard.connection.execute(
         "select kind, request, approved_by, filters, warnings from ledger.previews"
         " where merchant_id = $1 and preview_id = $2",
         [desk.merchant.id, preview_id],
     ).fetchone()
-    with _refusals(desk, kept[0] if kept else "process", request):
+    with _refusals(desk, operation.kind, request):
         if kept is None:
             raise RefusedError(
                 f'preview_id "{preview_id}" is no preview of {desk.merchant.id}. A rebuild does not keep previews: make'
                 " a new one."
             )
         kind, told, approved_by, filters, warned = kept
-        operation = operations[kind]
+        if kind != operation.kind:
+            raise RefusedError(
+                f'preview_id "{preview_id}" is a preview of {kind}, not of {operation.kind}. If it is the one that is'
+                f" meant, process it as {kind}."
+            )
         _allow(desk, operation.role)
         desk = replace(desk, operation_id=preview_id, approved_by=desk.approved_by or approved_by)
         made = operation.request(**{**json.loads(told), "merchant": desk.merchant.id, "actor": desk.actor})

@@ -37,7 +37,12 @@ def all_jobs() -> list[dg.JobDefinition]:
                 )
             )
             jobs.append(
-                _job(f"{operation.kind}-process", f"{operation.summary} Process a preview.", ProcessPreview, _process)
+                _job(
+                    f"{operation.kind}-process",
+                    f"{operation.summary} Process a preview.",
+                    ProcessPreview,
+                    _process(operation),
+                )
             )
         else:
             jobs.append(_job(operation.kind, operation.summary, operation.request, _perform(operation)))
@@ -57,21 +62,25 @@ def _preview(operation: Operation) -> Callable[[Desk, Any], dict[str, Any]]:
     return lambda desk, request: _shown(desk, preview(desk, operation, request))
 
 
-def _process(desk: Desk, request: ProcessPreview) -> dict[str, Any]:
+def _process(operation: Operation) -> Callable[[Desk, Any], dict[str, Any]]:
     """With a CSV of all that was posted, made from the ledger; and the filters, of which a rebuild keeps none."""
-    outcome = process(desk, OPERATIONS, request.preview_id, request.exclude, request)
-    posted = desk.query("processed", operation_id=outcome.operation_id)
-    csv_file = desk.keep_csv(f"{outcome.operation_id}.processed", posted)
-    filters = desk.one(
-        "select filters from ledger.previews where merchant_id = $1 and preview_id = $2",
-        desk.merchant.id,
-        outcome.operation_id,
-    )
-    return {
-        **_told(desk, outcome, filters=filters or "", csv_file=str(csv_file)),
-        "filters": filters or "None kept.",
-        "csv_file": dg.MetadataValue.path(csv_file),
-    }
+
+    def work(desk: Desk, request: ProcessPreview) -> dict[str, Any]:
+        outcome = process(desk, operation, request.preview_id, request.exclude, request)
+        posted = desk.query("processed", operation_id=outcome.operation_id)
+        csv_file = desk.keep_csv(f"{outcome.operation_id}.processed", posted)
+        filters = desk.one(
+            "select filters from ledger.previews where merchant_id = $1 and preview_id = $2",
+            desk.merchant.id,
+            outcome.operation_id,
+        )
+        return {
+            **_told(desk, outcome, filters=filters or "", csv_file=str(csv_file)),
+            "filters": filters or "None kept.",
+            "csv_file": dg.MetadataValue.path(csv_file),
+        }
+
+    return work
 
 
 def _job(
