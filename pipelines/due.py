@@ -64,7 +64,8 @@ def published_months(home: Home, merchants: Mapping[str, Merchant], unreadable: 
                     ).fetchall()
                     begun |= dict(
                         connection.execute(
-                            "select merchant_id, date_trunc('month', min(day))::date from facts.daily_totals group by all"
+                            "select merchant_id, date_trunc('month', min(day))::date from facts.daily_totals"
+                            " group by all"
                         ).fetchall()
                     )
         for merchant_id, event, period in rows:
