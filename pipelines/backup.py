@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines import faults, ingest, promises, rebuild, replay, shards, stopping
+from pipelines import events, faults, promises, rebuild, replay, shards, stopping
 from pipelines.journal import Journal, make_folder, put_in_place, write_whole
 from pipelines.settings import Home, Merchant, read_merchants
 from pipelines.shards import Say
@@ -264,7 +264,7 @@ def _ledger_now(home: Home, name: str, merchants: Mapping[str, Merchant], say: S
     """
     try:
         with shards.open_file(home, name, shards.ledger_path(home, name), merchants) as shard:
-            ingest.recover(shard)
+            events.recover(shard)
             replay.replay(shard.connection, merchants)
             rows = {table: _rows(shard.connection, table) for table in rebuild.CONTENT}
         shards.refresh_read_copy(home, name)

@@ -15,7 +15,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from pipelines import clock, ingest, workbook
+from pipelines import clock, events, workbook
 from pipelines.journal import Journal, put_in_place
 from pipelines.periods import Period
 from pipelines.shards import Shard
@@ -103,7 +103,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
             "software_version": installed_version("rollforward"),
         },
     )
-    ingest.apply(shard, event)
+    events.apply(shard, event)
     changes = _changes(json.loads(last["totals"]), totals) if last else ()
     return Publication(period, path, version, "written", totals, changes, incomplete, set_aside)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines import database, faults, ingest, replay, shards
+from pipelines import database, events, faults, replay, shards
 from pipelines.journal import Journal
 from pipelines.settings import Home, SettingsError, read_merchants
 from pipelines.shards import LedgerUnavailableError, Say
@@ -68,7 +68,7 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
         _remove(beside)
         try:
             with shards.open_file(home, name, beside, merchants) as shard:
-                for outcome in ingest.recover(shard):
+                for outcome in events.recover(shard):
                     say(str(outcome))
                 replay.replay(shard.connection, merchants)
                 counts = shard.connection.execute(

@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
-from pipelines import faults, ingest, liveness, periods, replay, shards
+from pipelines import faults, landing, liveness, periods, replay, shards
 from pipelines.isolation import FOR_PEOPLE, HeldBack
 from pipelines.periods import Period, PeriodError
 from pipelines.publish import Publication
@@ -155,7 +155,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
     settled_seconds: float = Field(
         default=0.0,
         description="Leave a file in landing/ alone until it has been unchanged for so long: somebody may still be"
-        f" copying it. Runs that nobody starts by hand say {ingest.SETTLED_S:.0f}.",
+        f" copying it. Runs that nobody starts by hand say {landing.SETTLED_S:.0f}.",
     )
     restate: bool = Field(
         default=False,
@@ -191,7 +191,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                 now=datetime.now(UTC),
                 run_id=context.run.run_id if context.run else "",
                 voice=speaks,
-                undeclared=[] if self.merchants else ingest.undeclared_merchants(home, {*chosen, *wrong}),
+                undeclared=[] if self.merchants else landing.undeclared_merchants(home, {*chosen, *wrong}),
             )
             yield self
 
@@ -229,7 +229,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 def unwatched(**config: Any) -> dict[str, Any]:
     """The configuration of runs that nobody starts by hand: nobody has seen that the files in landing/ are whole."""
-    return {"resources": {"rollforward": {"config": {"settled_seconds": ingest.SETTLED_S, **config}}}}
+    return {"resources": {"rollforward": {"config": {"settled_seconds": landing.SETTLED_S, **config}}}}
 
 
 def is_last(context: dg.AssetExecutionContext) -> bool:

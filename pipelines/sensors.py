@@ -15,7 +15,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
 )
 
-from pipelines import alerts, database, due, ingest, jobs, liveness, runs, shards
+from pipelines import alerts, database, due, jobs, landing, liveness, runs, shards
 from pipelines.resources import unwatched
 from pipelines.settings import Home, SettingsError, find_home, read_each_merchant
 from pipelines.tables import WORKBOOK
@@ -71,9 +71,9 @@ def new_files(home: Home) -> list[str]:
     new = [*wrong.values()]
     for merchant_id in merchants:
         try:
-            for landed in ingest.landed_files(home, merchant_id, []):
+            for landed in landing.landed_files(home, merchant_id, []):
                 told = (landed.name, landed.size_bytes, landed.changed_ns)
-                if told not in known and landed.rested_s() >= ingest.SETTLED_S:
+                if told not in known and landed.rested_s() >= landing.SETTLED_S:
                     new.append(" ".join(map(str, told)))
         except OSError as problem:
             new.append(str(problem))

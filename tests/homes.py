@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import ingest
-from pipelines.ingest import FileOutcome, IngestResult
+from pipelines.ingest import IngestResult
+from pipelines.reading import FileOutcome
 from pipelines.settings import Home, read_merchants
 from pipelines.shards import Shard, by_shard, open_shard
 from tests.tables import rows

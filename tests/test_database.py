@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines import database, ingest, periods, replay, shards
+from pipelines import database, events, ingest, periods, replay, shards
 from pipelines.sample import write_sample
 from pipelines.settings import Home
 from tests.homes import Installation
@@ -30,7 +30,7 @@ def tables_of(home: Installation) -> dict[str, Counter[str]]:
     """Every row of every table, once the journal's files are taken in, replayed and reported."""
     with home.opened() as shard:
         connection = shard.connection
-        ingest.recover(shard)
+        events.recover(shard)
         replay.replay(connection, shard.merchants)
         build_tables(connection, [periods.month_of(one, MONTH, now=NOW) for one in shard.merchants.values()])
         return {

@@ -15,8 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipelines import ingest as module
-from pipelines import models
+from pipelines import ingest, landing, models
 from pipelines.datasets import DATASETS
 from pipelines.settings import read_merchants
 from pipelines.shards import LedgerUnavailableError
@@ -1110,7 +1109,7 @@ def test_a_file_that_turns_into_a_link_or_goes_away_is_left_alone(
     elsewhere.write_text(csv([{**ENTRY, "entry_id": "secret"}]))
     for name in ("a.csv", "b.csv", "c.csv"):
         home.land(f"acme/entries/{name}", csv([{**ENTRY, "entry_id": name}]))
-    opens = module._open
+    opens = landing.open_plain
 
     def swapped(path: Path) -> Any:
         if path.name != "c.csv":
@@ -1119,7 +1118,7 @@ def test_a_file_that_turns_into_a_link_or_goes_away_is_left_alone(
             path.symlink_to(elsewhere)
         return opens(path)
 
-    monkeypatch.setattr(module, "_open", swapped)
+    monkeypatch.setattr(landing, "open_plain", swapped)
     taken = home.ingest()
     assert [row["entry_id"] for row in taken.entries] == ["c.csv"]
     assert [warning.partition(" cannot be opened")[0] for warning in taken.result.warnings] == [
@@ -1132,7 +1131,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_ingest(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = home.land("acme/entries/a.csv", csv([{**ENTRY, "entry_id": "e1"}]))
-    opens = module._open
+    opens = landing.open_plain
 
     def growing(path: Path) -> Any:
         opened = opens(path)
@@ -1141,7 +1140,7 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_ingest(
         return opened
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_open", growing)
+        patched.setattr(landing, "open_plain", growing)
         taken = home.ingest()
     assert taken.counts == []
     assert "changed while it was read" in taken.result.warnings[0]
@@ -1161,7 +1160,7 @@ def test_what_belongs_to_no_merchant_or_dataset_is_left_alone_with_a_warning(hom
         "landing/acme/a.csv",
         "landing/acme/sales",
     ]
-    assert module.undeclared_merchants(home.home, read_merchants(home.home)) == [
+    assert landing.undeclared_merchants(home.home, read_merchants(home.home)) == [
         "landing/%2e%2e%2facme belongs to no merchant of merchants.toml and was left alone.",
         "landing/bolt belongs to no merchant of merchants.toml and was left alone.",
     ]
@@ -1169,7 +1168,7 @@ def test_what_belongs_to_no_merchant_or_dataset_is_left_alone_with_a_warning(hom
 
 def test_a_home_without_landing_files_has_nothing_to_ingest(home: Installation) -> None:
     assert home.ingest().counts == []
-    assert module.undeclared_merchants(home.home, read_merchants(home.home)) == []
+    assert landing.undeclared_merchants(home.home, read_merchants(home.home)) == []
 
 
 def test_what_is_read_is_kept_as_it_was_under_its_hash(home: Installation) -> None:
@@ -1361,7 +1360,7 @@ def test_the_same_files_in_one_shard_or_three_give_the_same_rows(tmp_path: Path)
         held = []
         for name in sorted({declared.shard for declared in read_merchants(home.home).values()}):
             with home.opened(name) as opened:
-                module.ingest(opened, say=home.said.append)
+                ingest.ingest(opened, say=home.said.append)
                 held += opened.connection.execute(
                     "select * exclude (recorded_at) from ledger.entries order by all"
                 ).fetchall()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import ingest, promises
+from pipelines import events, ingest, promises, reading
 from pipelines.journal import Journal, JournalError, make_folder, write_whole
 from pipelines.settings import Home, read_merchants
 from pipelines.shards import ledger_path, open_file
@@ -176,7 +176,7 @@ def test_an_ingest_killed_inside_a_file_has_not_happened_and_happens_at_the_next
 ) -> None:
     home.land("acme/entries/a.csv", FILE)
     with monkeypatch.context() as patched:
-        patched.setattr(ingest._Reading, step, killed)
+        patched.setattr(reading._Reading, step, killed)
         with pytest.raises(KilledError):
             home.ingest()
     before = contents(home)
@@ -227,7 +227,7 @@ def test_a_retry_that_was_killed_is_finished_before_anything_else(
     text = home.home.merchants_file.read_text() + 'loyalty = { unit = "PTS", decimals = 0 }\n'
     home.configure(text)
     with monkeypatch.context() as patched:
-        patched.setattr(ingest._Reading, "_close_rejections", killed)
+        patched.setattr(reading._Reading, "_close_rejections", killed)
         with pytest.raises(KilledError):
             home.ingest()
     home.land("acme/entries/b.csv", csv([{**ENTRY, "entry_id": "e1", "balance_type": "loyalty"}]))
@@ -267,7 +267,7 @@ def test_a_ledger_made_again_from_the_journal_is_the_same(home: Installation, tm
     home.ingest(retry=True)
     before = contents(home)
     with open_file(home.home, "again", tmp_path / "again.duckdb", read_merchants(home.home)) as shard:
-        ingest.recover(shard)
+        events.recover(shard)
         for name in ("entries", "members", "files", "rejected_rows"):
             order = ORDERS[name]
             again = shard.connection.execute(f"select * from ledger.{name} order by {order}").pl().to_dicts()
@@ -288,7 +288,7 @@ def test_a_ledger_that_knows_more_than_the_journal_is_not_written_to(home: Insta
 def test_a_broken_promise_leaves_nothing_of_its_file(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     home.land("acme/entries/a.csv", FILE)
     with monkeypatch.context() as patched:
-        patched.setattr(ingest._Reading, "_set_aside", lambda _: 0)
+        patched.setattr(reading._Reading, "_set_aside", lambda _: 0)
         with pytest.raises(promises.BrokenPromiseError, match="1 rows were rejected, 0 of them were kept"):
             home.ingest()
     assert not any(contents(home).values())
@@ -312,8 +312,8 @@ def test_a_publication_is_an_event_and_is_recorded_again_where_the_ledger_lacks_
     }
     event = Journal(home.home).write("acme", "publication", content)
     with home.opened() as shard:
-        assert ingest.recover(shard) == []
-        assert ingest.recover(shard) == []
+        assert events.recover(shard) == []
+        assert events.recover(shard) == []
         asked = "select event, period, starts_at, version, recorded_at from ledger.published"
         assert shard.connection.execute(asked).fetchall() == [
             (1, "2026-06", datetime(2026, 6, 1, 4, tzinfo=UTC), 1, event.recorded_at)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import openpyxl
 import pytest
 
-from pipelines import ingest, periods, promises, publish, replay, reports, shards, workbook
+from pipelines import events, ingest, periods, promises, publish, replay, reports, shards, workbook
 from pipelines.journal import Journal
 from pipelines.periods import Period
 from pipelines.publish import Publication, PublishError
@@ -281,7 +281,7 @@ def test_a_publication_that_only_the_journal_knows_is_in_the_ledger_after_the_ne
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ingested(home) as shard:
-        monkeypatch.setattr(ingest, "apply", killed)
+        monkeypatch.setattr(events, "apply", killed)
         with pytest.raises(KeyboardInterrupt):
             put(shard, month_of(shard.merchants["acme"]))
     monkeypatch.undo()

@@ -17,7 +17,7 @@ import dagster as dg
 import openpyxl
 import pytest
 
-from pipelines import alerts, database, due, ingest, runs, sensors
+from pipelines import alerts, database, due, landing, runs, sensors
 from pipelines.alerts import Message
 from pipelines.definitions import defs
 from pipelines.resources import Voice
@@ -201,7 +201,7 @@ def test_a_damaged_copy_or_journal_of_some_is_in_the_way_of_nobodys_month_or_fil
     home.configure(TWO + 'shard = "islands"\n')
     latest = f"{due.month_just_ended(datetime.now(UTC)):%Y-%m}"
     report(home, latest)
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     with runs.instance_of(home.home) as instance:
         assert not missed(instance).run_requests
         assert not landed(instance).run_requests
@@ -230,7 +230,7 @@ def test_a_damaged_copy_or_journal_of_some_is_in_the_way_of_nobodys_month_or_fil
 def test_where_settings_are_in_the_way_of_files_an_ingest_is_asked_for_once_a_day_and_its_alert_says_so(
     home: Installation, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
 ) -> None:
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
     home.configure(settings)
     home.land("bolt/entries/late.csv", entries_csv(LATE))
@@ -251,7 +251,7 @@ def test_ledgers_that_may_not_be_read_are_for_an_ingest_to_tell(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after somebody ran a command as the superuser: not even whether a file is there can be asked."""
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     report(home, f"{due.month_just_ended(datetime.now(UTC)):%Y-%m}")
     is_file = Path.is_file
 
@@ -271,7 +271,7 @@ def test_files_of_a_merchant_that_is_given_to_another_shard_are_new_there(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until they are taken, pages and lists say of the merchant that nothing is owed."""
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
     with runs.instance_of(home.home) as instance:
         assert not landed(instance).run_requests
@@ -288,15 +288,15 @@ def test_files_of_a_merchant_that_is_given_to_another_shard_are_new_there(
 def test_a_folder_that_cannot_be_read_is_asked_for_so_that_a_run_says_so_and_others_files_are_taken(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = ingest.landed_files
+    folders = landing.landed_files
 
-    def of(where: Any, merchant_id: str, warnings: list[str]) -> Iterator[ingest.Landed]:
+    def of(where: Any, merchant_id: str, warnings: list[str]) -> Iterator[landing.Landed]:
         if merchant_id == "acme":
             raise PermissionError(13, "Permission denied", f"{where.landing}/acme/entries")
         return folders(where, merchant_id, warnings)
 
-    monkeypatch.setattr(ingest, "landed_files", of)
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "landed_files", of)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     with runs.instance_of(home.home) as instance:
         tick = landed(instance)
         assert [request.tags["files"] for request in tick.run_requests] == ["2"]
@@ -313,7 +313,7 @@ def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_no
     home.land("acme/entries/half.csv.part", "x")
     with runs.instance_of(home.home) as instance:
         assert not landed(instance).run_requests
-        monkeypatch.setattr(ingest, "SETTLED_S", 0.05)
+        monkeypatch.setattr(landing, "SETTLED_S", 0.05)
         time.sleep(0.1)
         tick = landed(instance)
         (request,) = tick.run_requests
@@ -331,7 +331,7 @@ def test_files_whose_ingest_was_killed_are_told_at_the_next_look_and_asked_for_a
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not at once: what brings down one ingest brings down the next."""
-    monkeypatch.setattr(ingest, "SETTLED_S", 0.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
     with runs.instance_of(home.home) as instance:
         tick = landed(instance)
         job = defs.resolve_job_def("ingest")
@@ -354,7 +354,7 @@ def test_files_whose_ingest_was_killed_are_told_at_the_next_look_and_asked_for_a
 def test_a_run_that_nobody_watches_takes_no_half_of_a_file_that_is_still_being_copied(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "SETTLED_S", 2.0)
+    monkeypatch.setattr(landing, "SETTLED_S", 2.0)
     growing = home.land("acme/entries/growing.csv", entries_csv(LATE)[:-4])
     copied = threading.Event()
 
