@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines import archive, clock, database, models, promises, readers
+from pipelines.counts import counted
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.journal import Event, Journal
 from pipelines.landing import kind_of
@@ -41,7 +42,7 @@ class FileOutcome:
         again = {"again": " (seen before)", "retry": " (rows set aside before)"}.get(self.reading, "")
         return (
             f"{self.source_file}{again}: {self.rows_read:,} read, {self.accepted:,} accepted, "
-            f"{self.duplicates:,} duplicates, {self.rejected:,} rejected"
+            f"{counted(self.duplicates, 'duplicate', 'duplicates')}, {self.rejected:,} rejected"
         )
 
 
