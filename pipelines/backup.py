@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 
 from pipelines import events, faults, promises, rebuild, replay, shards, stopping
+from pipelines.errors import ForPeopleError
 from pipelines.journal import Journal, make_folder, put_in_place, write_whole
 from pipelines.settings import Home, Merchant, read_merchants
 from pipelines.shards import Say
@@ -42,7 +43,7 @@ _NOT_COUNTED = (
 )
 
 
-class BackupError(Exception):
+class BackupError(ForPeopleError):
     """Why there is no backup, or none can be restored, and what to do."""
 
 

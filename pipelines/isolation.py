@@ -11,31 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pipelines import database, faults
-from pipelines.journal import JournalError
-from pipelines.operations.requests import RefusedError
-from pipelines.periods import PeriodError
+from pipelines.errors import ForPeopleError
 from pipelines.promises import BrokenPromiseError
-from pipelines.publish import PublishError
-from pipelines.replay import RestatementError, UndeclaredBalanceTypeError
-from pipelines.settings import SettingsError
-from pipelines.shards import LedgerUnavailableError, Shard
+from pipelines.shards import Shard
 from pipelines.stopping import StoppedError
 
 T = TypeVar("T")
-
-# Problems whose text is meant for the person at the screen; anything else is a defect and keeps its traceback.
-FOR_PEOPLE = (
-    SettingsError,
-    LedgerUnavailableError,
-    JournalError,
-    PeriodError,
-    BrokenPromiseError,
-    UndeclaredBalanceTypeError,
-    RestatementError,
-    PublishError,
-    RefusedError,
-    StoppedError,
-)
 
 
 @dataclass
@@ -55,13 +36,13 @@ class HeldBack:
         """Whether it is the software's fault: not settings, a period or the machine, which are put right elsewhere."""
         problem = self.problems[merchant_id]
         return isinstance(problem, BrokenPromiseError) or (
-            not isinstance(problem, FOR_PEOPLE) and faults.told(problem) is None
+            not isinstance(problem, ForPeopleError) and faults.told(problem) is None
         )
 
     def why(self, merchant_id: str) -> str:
         """In words for people."""
         problem = self.problems[merchant_id]
-        if isinstance(problem, FOR_PEOPLE):
+        if isinstance(problem, ForPeopleError):
             return str(problem)
         return faults.told(problem) or f"{type(problem).__name__}: {problem} (a defect: please report it)"
 
@@ -103,7 +84,7 @@ class HeldBack:
         return done
 
     def _hold_back(self, merchant_ids: Iterable[str], problem: Exception) -> None:
-        if not isinstance(problem, FOR_PEOPLE) and faults.told(problem) is None:
+        if not isinstance(problem, ForPeopleError) and faults.told(problem) is None:
             self.log("".join(traceback.format_exception(problem)))
         self.problems |= dict.fromkeys(merchant_ids, problem)
 

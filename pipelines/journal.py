@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines import faults
+from pipelines.errors import ForPeopleError
 from pipelines.settings import Home
 
 _PUT_BACK = "Put it back from a backup; until then nothing is written to the ledger."
@@ -20,7 +21,7 @@ _PUT_BACK = "Put it back from a backup; until then nothing is written to the led
 Kind = Literal["file", "retry", "publication", "operation"]
 
 
-class JournalError(Exception):
+class JournalError(ForPeopleError):
     """The journal lacks an event, or one cannot be read; and what to do about it."""
 
 

@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from pipelines import clock
+from pipelines.errors import ForPeopleError
 from pipelines.settings import Merchant
 
 ONE_DAY, ONE_MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
@@ -22,7 +23,7 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(_DAY.pattern + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?")
 
 
-class PeriodError(ValueError):
+class PeriodError(ForPeopleError):
     """A period or as_of that cannot be reported, and why."""
 
 

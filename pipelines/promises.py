@@ -15,12 +15,13 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaErrors
 from pandera.polars import DataFrameSchema
 
+from pipelines.errors import ForPeopleError
 from schemas.table import Table, never_blank, promised_values
 
 SLICE_ROWS = 1_000_000
 
 
-class BrokenPromiseError(Exception):
+class BrokenPromiseError(ForPeopleError):
     """Something that the program guarantees does not hold. Nothing of the step was kept."""
 
 

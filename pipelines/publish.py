@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from pipelines import clock, events, workbook
+from pipelines.errors import ForPeopleError
 from pipelines.journal import Journal, put_in_place
 from pipelines.periods import Period
 from pipelines.shards import Shard
@@ -26,7 +27,7 @@ Totals = dict[str, dict[str, str]]
 _NOT_COMPARED = ("reports.provenance", "reports.flows", "audits.not_assessable")
 
 
-class PublishError(Exception):
+class PublishError(ForPeopleError):
     """A workbook that could not be put in its place, and what to do."""
 
 

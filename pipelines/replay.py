@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines import database, models, promises
 from pipelines.counts import counted
+from pipelines.errors import ForPeopleError
 from schemas import facts
 
 # Whole members that add up to about so many entries are looked up and sorted at once, and so many go through the kernel
@@ -38,11 +39,11 @@ _SCRATCH = (
 )
 
 
-class UndeclaredBalanceTypeError(Exception):
+class UndeclaredBalanceTypeError(ForPeopleError):
     """Entries have a balance type that merchants.toml no longer declares."""
 
 
-class RestatementError(Exception):
+class RestatementError(ForPeopleError):
     """Other policies than before would change what published months say, and nobody asked for that."""
 
 

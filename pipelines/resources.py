@@ -12,7 +12,8 @@ import duckdb
 from pydantic import Field, PrivateAttr
 
 from pipelines import faults, landing, liveness, periods, replay, shards
-from pipelines.isolation import FOR_PEOPLE, HeldBack
+from pipelines.errors import ForPeopleError
+from pipelines.isolation import HeldBack
 from pipelines.periods import Period, PeriodError
 from pipelines.publish import Publication
 from pipelines.settings import Home, Merchant, SettingsError, choose_merchants, find_home
@@ -245,7 +246,7 @@ def for_people() -> Iterator[None]:
     """Turn a problem that is meant for people into a failure that shows its text and no traceback."""
     try:
         yield
-    except FOR_PEOPLE as problem:
+    except ForPeopleError as problem:
         # Who stops a run, or asks for no month, knows by now, and nobody else has to.
         known = {"mistake": True} if isinstance(problem, StoppedError | PeriodError) else {}
         raise dg.Failure(description=str(problem), metadata=known, allow_retries=False) from None

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from pipelines import clock
+from pipelines.errors import ForPeopleError
 
 HOME_VARIABLE = "ROLLFORWARD_HOME"
 DEFAULT_HOME = Path("data")
@@ -34,7 +35,7 @@ _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)")
 _NO_PATH_OF_A_URL = re.compile(r"\?|%[0-9a-fA-F]{2}")
 
 
-class SettingsError(Exception):
+class SettingsError(ForPeopleError):
     """What is wrong with the settings, for the person who wrote them."""
 
 

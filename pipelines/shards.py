@@ -19,6 +19,7 @@ import duckdb
 import polars as pl
 
 from pipelines import clock, database, faults, grammar, stopping, views, wording
+from pipelines.errors import ForPeopleError
 from pipelines.journal import Journal, put_in_place
 from pipelines.settings import Home, Merchant, currency_decimals
 from schemas import facts, ledger
@@ -59,7 +60,7 @@ COPY_BYTES = 8 * 2**20
 DEAD_SHARE, VACUUM_TASKS = 0.25, 100
 
 
-class LedgerUnavailableError(Exception):
+class LedgerUnavailableError(ForPeopleError):
     """The ledger cannot be opened, and what to do about it."""
 
 

@@ -15,13 +15,15 @@ from contextvars import copy_context
 from types import FrameType
 from typing import TypeVar
 
+from pipelines.errors import ForPeopleError
+
 Result = TypeVar("Result")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _asked = threading.Event()
 
 
-class StoppedError(Exception):
+class StoppedError(ForPeopleError):
     """The run was asked to stop, and has."""
 
 

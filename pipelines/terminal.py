@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 import click
 
 from pipelines.counts import counted
+from pipelines.errors import ForPeopleError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -197,13 +198,12 @@ def told_of(output: Output, work: Callable[[Callable[[str], None]], _Made]) -> _
     """What `work` makes. It is given how to speak, can be stopped, and what goes wrong is told in a sentence."""
     import duckdb
 
-    from pipelines import backup, faults, stopping
-    from pipelines.isolation import FOR_PEOPLE
+    from pipelines import faults, stopping
 
     try:
         with stopping.when_asked():
             return work(output.say)
-    except (*FOR_PEOPLE, backup.BackupError) as problem:
+    except ForPeopleError as problem:
         output.fail(str(problem))
     except (OSError, duckdb.Error) as problem:
         if (text := faults.told(problem)) is None:

@@ -5,13 +5,15 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field
 
+from pipelines.errors import ForPeopleError
+
 # Text or a number: a number is taken by its shortest text.
 Amount = Any
 
 OTHER_REASON = "Other reason"
 
 
-class RefusedError(Exception):
+class RefusedError(ForPeopleError):
     """Why a request cannot be done, and what to change: names the field, its value, and what it is held against."""
 
 
