@@ -41,6 +41,7 @@ def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[
     """The merchant's complete files, by dataset and name. Only plain files: a link could lead anywhere."""
     folder = home.landing / merchant_id
     if not folder.is_dir():
+        warnings += _in_its_place(folder, f"landing/{merchant_id}")
         return
     warnings += [
         f"landing/{merchant_id}/{_shown(below.name)} is no dataset and was left alone; "
@@ -53,6 +54,7 @@ def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[
             warnings.append(f"landing/{merchant_id}/{dataset.name} is a link and was left alone.")
             continue
         if not (folder / dataset.name).is_dir():
+            warnings += _in_its_place(folder / dataset.name, f"landing/{merchant_id}/{dataset.name}")
             continue
         for path in sorted((folder / dataset.name).iterdir()):
             if path.name.startswith(".") or path.name.endswith(UNFINISHED_ENDINGS):
@@ -80,10 +82,19 @@ def settled_files(home: Home, merchant_id: str, settled_s: float, warnings: list
             warnings.append(f"landing/{landed.name} is still changing; it is taken when it has come to rest.")
 
 
+def _in_its_place(folder: Path, name: str) -> list[str]:
+    """What to say of what is there instead of a folder of landing/: `cp may.csv entries` makes a file of that name."""
+    if folder.is_symlink():
+        return [f"{name} is a link to a folder that is not there, so none of its files was taken. Is its disk mounted?"]
+    if folder.exists():
+        return [f"{name} is no folder and was left alone. If it is a file of rows, move it into a folder of that name."]
+    return []
+
+
 def undeclared_merchants(home: Home, declared: Collection[str]) -> list[str]:
     """A warning for each folder of landing/ that no merchant in merchants.toml has."""
     if not home.landing.is_dir():
-        return []
+        return _in_its_place(home.landing, "landing")
     return [
         f"landing/{_shown(folder.name)} belongs to no merchant of merchants.toml and was left alone."
         for folder in sorted(home.landing.iterdir())

@@ -1166,6 +1166,27 @@ def test_what_belongs_to_no_merchant_or_dataset_is_left_alone_with_a_warning(hom
     ]
 
 
+def test_a_file_or_a_link_to_nowhere_in_the_place_of_a_folder_is_told_and_left_alone(
+    home: Installation, tmp_path: Path
+) -> None:
+    folder = home.home.landing
+    home.land("acme/entries", csv([{**ENTRY, "entry_id": "e1"}]))
+    left_alone = " is no folder and was left alone. If it is a file of rows, move it into a folder of that name."
+    assert home.ingest().result.warnings == [f"landing/acme/entries{left_alone}"]
+    (folder / "acme/entries").rename(folder / "rows.csv")
+    (folder / "acme").rmdir()
+    (folder / "rows.csv").rename(folder / "acme")
+    assert home.ingest().result.warnings == [f"landing/acme{left_alone}"]
+    (folder / "acme").unlink()
+    not_mounted = " is a link to a folder that is not there, so none of its files was taken. Is its disk mounted?"
+    (folder / "acme").symlink_to(tmp_path / "another disk")
+    assert home.ingest().result.warnings == [f"landing/acme{not_mounted}"]
+    (folder / "acme").unlink()
+    folder.rmdir()
+    folder.symlink_to(tmp_path / "another disk")
+    assert landing.undeclared_merchants(home.home, read_merchants(home.home)) == [f"landing{not_mounted}"]
+
+
 def test_a_home_without_landing_files_has_nothing_to_ingest(home: Installation) -> None:
     assert home.ingest().counts == []
     assert landing.undeclared_merchants(home.home, read_merchants(home.home)) == []
