@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import resource
 import shlex
 import shutil
 import threading
@@ -641,6 +642,24 @@ def test_nothing_is_shown_that_cannot_be_written_down(reported: Installation, tm
         assert page.status == 503
         assert b"ada" not in page.content.lower()
         assert b"access log cannot be written" in page.content
+
+
+def test_a_line_of_the_access_log_that_the_disk_has_half_room_for_is_not_there_and_its_page_is_not_shown(
+    reported: Installation, tmp_path: Path
+) -> None:
+    ann = portal(reported.home, tmp_path / "log", ANN)
+    assert ann.acme("member", id="ada").status == 200
+    whole = ann.log.path.read_bytes()
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Like a disk that is full there: what fits of a write is written, and the next one fails.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, allowed[1]))
+    try:
+        page = ann.acme("member", id="bob")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert page.status == 503
+    assert b"access log cannot be written" in page.content
+    assert ann.log.path.read_bytes() == whole
 
 
 def test_a_defect_is_said_without_its_insides(local: Portal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ is who an authenticating proxy says, in a header that is believed from the proxy
 `access.toml` says. What a page shows to whom is for the pages to say.
 """
 
+import errno
 import getpass
 import json
 import os
@@ -92,12 +93,16 @@ class AccessLog:
         self.path = path
 
     def write(self, told: Mapping[str, Any]) -> None:
-        """Append it, whole. Raises OSError."""
-        line = json.dumps(told, ensure_ascii=False) + "\n"
+        """Append it, whole or not at all. Raises OSError."""
+        line = (json.dumps(told, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         # One write of an append-only file: lines of several requests at once never mix.
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, line.encode("utf-8", "replace"))
+            written = os.write(descriptor, line)
+            if written < len(line):
+                # A disk that is nearly full takes a part of it, which is no failure by itself.
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
 
