@@ -63,7 +63,7 @@ def sample(home: "Home", output: Output, **size: int) -> None:
     from pipelines.sample import SampleError, write_sample
 
     try:
-        written = write_sample(home, **size)
+        written = told_of(output, lambda _: write_sample(home, **size))
     except SampleError as problem:
         output.fail(str(problem))
     output.data(

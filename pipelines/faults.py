@@ -61,7 +61,8 @@ def told(problem: BaseException) -> str | None:
 
 def _of_files(problem: OSError) -> str | None:
     where = os.fsdecode(problem.filename) if isinstance(problem.filename, str | bytes) else ""
-    if problem.errno in _NO_ROOM:
+    # What is written in other languages than Python has the words alone.
+    if problem.errno in _NO_ROOM or (problem.errno is None and any(words in str(problem) for words in _NO_ROOM_SAID)):
         return f"There is no room left on the disk{where and ' for ' + where}. Make room. {AGAIN}"
     if problem.errno in _GIVEN:
         return _of_limits(problem.strerror or os.strerror(problem.errno))

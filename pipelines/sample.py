@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from pipelines.journal import write_whole
 from pipelines.sample_audits import write_balances, write_batches
 from pipelines.sample_files import DAY_S, FILE_COLUMNS, TIMES, Landing, as_text
 from pipelines.sample_merchants import (
@@ -117,7 +118,8 @@ def _claim(home: Home, profiles: Sequence["Profile"], request: str) -> None:
             )
     home.path.mkdir(parents=True, exist_ok=True)
     for path, text in wanted.items():
-        path.write_bytes(text.encode())
+        # Half of one would be taken for settings of somebody else when this is done again.
+        write_whole(path, text.encode())
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

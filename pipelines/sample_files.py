@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -155,7 +156,12 @@ class _Parquet:
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OSError:
+                # Or it tries again when it is forgotten, and complains.
+                self._writer.is_open = False
+                raise
 
 
 class _Sheet:
@@ -165,7 +171,10 @@ class _Sheet:
         import xlsxwriter
 
         del profile
-        self._book = xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd hh:mm"})
+        self._path = path
+        # In memory: on a full disk a ZIP file that could not be closed complains once more when it is forgotten.
+        self._made = io.BytesIO()
+        self._book = xlsxwriter.Workbook(self._made, {"default_date_format": "yyyy-mm-dd hh:mm"})
         self._book.set_properties({"title": "Front desk credits", "created": SHEET_CREATED.replace(tzinfo=None)})
         self._sheet = self._book.add_worksheet("Credits")
         self._sheet.write_row(0, 0, SHEET_COLUMNS)
@@ -197,6 +206,7 @@ class _Sheet:
 
     def close(self) -> None:
         self._book.close()
+        self._path.write_bytes(self._made.getvalue())
 
 
 def _local(seconds: int) -> datetime:
@@ -224,10 +234,11 @@ class Landing:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for path, file in self._files.items():
-            file.close()
-            if kind is None:
-                _unfinished(path).replace(path)
+        with ExitStack() as closing:
+            for file in self._files.values():
+                closing.callback(file.close)
+        for path in self._files if kind is None else ():
+            _unfinished(path).replace(path)
 
     def file(self, name: str, kind: str) -> File:
         path = self._folder / f"{name}.{kind}"

@@ -75,6 +75,25 @@ def test_a_disk_that_fills_up_at_any_stage_is_told_and_the_same_command_goes_on_
         assert_as_undisturbed(home, undisturbed)
 
 
+def test_a_sample_that_a_full_disk_cut_off_is_told_and_the_same_command_goes_on_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    asked = ("sample", "--entries", "2000", "--merchants", "2")
+    undisturbed = tmp_path / "undisturbed"
+    rollforward(undisturbed, *asked)
+    names = [path.relative_to(undisturbed) for path in undisturbed.rglob("*.*")]
+    with small_disk(tmp_path / "disk", size_mb=4) as disk:
+        # In the midst of the settings, of a CSV, of Parquet, and of the XLSX.
+        for room_kb in (0, 4, 8, 330, 400):
+            home = disk / f"home-{room_kb}"
+            fill(disk, but_bytes=room_kb * 1024)
+            assert "There is no room left on the disk" in rollforward(home, *asked, status=1).stderr, room_kb
+            make_room(disk)
+            rollforward(home, *asked)
+            assert [name for name in names if (home / name).read_bytes() != (undisturbed / name).read_bytes()] == []
+            shutil.rmtree(home)
+
+
 def test_a_disk_too_full_for_the_ledger_to_grow_keeps_what_was_committed_and_no_half_of_a_file(
     home: Path,
 ) -> None:
