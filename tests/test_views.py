@@ -248,3 +248,21 @@ def test_the_portal_reads_them_of_its_merchant_alone(office: Office) -> None:
     narrowed = scans(reader._connection, "from facts.balance_history where member_id = 'ada'")
     assert all("member_id='ada'" in one and "merchant_id='other'" in one for one in narrowed.values()), narrowed
     reader.close()
+
+
+def test_the_portal_shows_batches_as_of_now_after_a_clock_that_was_ahead_is_set_back(office: Office) -> None:
+    office.installation.configure('[merchants.acme]\nname = "Acme"\ntimezone = "UTC"\ncurrency = "USD"\n')
+    office.installation.land(
+        "acme/entries/e.csv",
+        "entry_id,entry_type,occurred_at,member_id,amount,batch_id,expires_at\n"
+        "a,created,2026-06-01T12:00,ada,7.00,summer,2026-07-01\n",
+    )
+    with office.shard():
+        pass
+    reader = Reader(office.installation.home, read_merchants(office.installation.home)["acme"], masked=False)
+    june, august = datetime(2026, 6, 10, tzinfo=UTC), datetime(2026, 8, 10, tzinfo=UTC)
+    for now, remaining in ((august, 0.0), (june, 7.0)):
+        with reader.batches(now) as as_of:
+            (row,) = reader._connection.execute("select remaining::double from audits.batch_recipients").fetchall()
+        assert (as_of, row) == (now, (remaining,))
+    reader.close()

@@ -165,7 +165,8 @@ class Reader:
             self._create_views("today", ("ledger", "facts"))
         connection.execute("use today")
         try:
-            if self._batches_as_of is None or now - self._batches_as_of > BATCHES_FRESH:
+            # Not "older than": clocks are set back.
+            if self._batches_as_of is None or abs(now - self._batches_as_of) > BATCHES_FRESH:
                 periods.tell(connection, [batches.all_until(self.merchant, now)])
                 for table in batches.TABLES:
                     connection.execute(f"create or replace table {table} as {models.load(table).sql}")
