@@ -16,7 +16,7 @@ from pipelines.errors import ForPeopleError
 from pipelines.isolation import HeldBack
 from pipelines.periods import Period, PeriodError
 from pipelines.publish import Publication
-from pipelines.settings import Home, Merchant, SettingsError, choose_merchants, find_home
+from pipelines.settings import Home, Merchant, SettingsError, choose_merchants, find_home, see_that_texts_are_kept
 from pipelines.shards import LedgerUnavailableError, Say, Shard
 from pipelines.stopping import StoppedError
 
@@ -175,6 +175,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Hold the shards of the merchants asked for until the run ends."""
         speaks = voice.get() or Voice(context.log.info if context.log else print)
         with for_people(), ExitStack() as stack:
+            see_that_texts_are_kept()
             home = find_home(self.home or None)
             if context.run and context.instance:
                 liveness.hold(home, context.run.run_id)

@@ -6,6 +6,7 @@ Every mistake is an error that names the file, the merchant and the key. What th
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,15 @@ class Home:
     @property
     def dagster(self) -> Path:
         return self.path / ".dagster"
+
+
+def see_that_texts_are_kept() -> None:
+    """Raises SettingsError where Python was told to drop docstrings: the About sheet and --help are made of them."""
+    if sys.flags.optimize > 1:
+        raise SettingsError(
+            "Python was told to leave out texts that workbooks and help are made of (PYTHONOPTIMIZE=2, or python -OO)."
+            " Take that away, or set PYTHONOPTIMIZE=1, and start again."
+        )
 
 
 def find_home(stated: str | os.PathLike[str] | None = None) -> Home:

@@ -73,9 +73,10 @@ def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
             for one in value if isinstance(value, tuple) else (value,):
                 if isinstance(one, str) and _NO_TEXT.search(one):
                     raise click.UsageError(f"{name.replace('_', '-')} has bytes that are not UTF-8: {printable(one)}")
-        from pipelines.settings import SettingsError, find_home
+        from pipelines.settings import SettingsError, find_home, see_that_texts_are_kept
 
         try:
+            see_that_texts_are_kept()
             found = find_home(home)
         except SettingsError as problem:
             output.fail(str(problem))

@@ -278,6 +278,20 @@ def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
     assert "rollforward sample" in rollforward(tmp_path / "empty", "ingest", status=1).stderr
 
 
+def test_a_python_that_leaves_out_the_texts_of_the_about_sheet_is_refused(tmp_path: Path) -> None:
+    for level, status in (("2", 1), ("1", 0)):
+        done = subprocess.run(
+            [*COMMAND, "--home", str(tmp_path / level), "sample", "--entries", "100"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**environment(), "PYTHONOPTIMIZE": level},
+        )
+        assert done.returncode == status, done.stderr
+        assert ("PYTHONOPTIMIZE=2" in done.stderr) is (status == 1)
+        assert (tmp_path / level).exists() is (status == 0)
+
+
 def test_who_waits_for_a_ledger_says_for_whom_and_gives_up_with_advice(reported: Path) -> None:
     hold = (
         "import sys, time; from pipelines import shards, settings\n"

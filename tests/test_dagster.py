@@ -1,6 +1,8 @@
 """What Dagster loads, runs and shows: through its own API, on a home's own instance."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -335,6 +337,21 @@ def test_a_table_made_alone_before_any_other_has_what_it_is_made_from(tmp_path: 
     with made.opened() as shard:
         created = "select total_credit_created from reports.summary_statistics where unit = 'USD'"
         assert shard.connection.execute(created).fetchall() == [(7,)]
+
+
+def test_a_run_of_dagsters_under_a_python_that_leaves_out_texts_says_so_and_does_nothing(tmp_path: Path) -> None:
+    made = make_home(tmp_path)
+    code = (
+        "import sys; import dagster as dg; from pipelines import runs; from pipelines.definitions import defs;"
+        "done = defs.resolve_job_def('ingest').execute_in_process(instance=dg.DagsterInstance.ephemeral(),"
+        " run_config={'resources': {'rollforward': {'config': {'home': sys.argv[1]}}}}, raise_on_error=False);"
+        "print(runs.what_failed(done.all_events))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-OO", "-c", code, str(made.home.path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert "PYTHONOPTIMIZE=2" in said
+    assert not made.home.ledgers.exists()
 
 
 @pytest.mark.parametrize(
