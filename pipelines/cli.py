@@ -31,6 +31,7 @@ from pipelines.terminal import (
     table,
     told_of,
     wait_option,
+    write_whatever_it_is,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _MOVEMENTS = "facts/movements"
 def main(**_given: Any) -> None:
     """What a merchant owes its customers in store credit: created, redeemed, refunded, expired, still out."""
     open_what_is_closed()
+    write_whatever_it_is()
 
 
 @main.command()

@@ -3,7 +3,9 @@
 Data goes to stdout, progress and messages to stderr. Nothing heavy is imported before it is needed.
 """
 
+import codecs
 import functools
+import io
 import json
 import os
 import re
@@ -51,6 +53,16 @@ def open_what_is_closed() -> None:
             # Of the lowest number that is free: the stream's own.
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+
+
+def write_whatever_it_is() -> None:
+    """Let stdout write out, as JSON does it, what its encoding has no character for: that of an older locale, say."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _is_utf8() -> bool:
+    return codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
 
 
 def everywhere(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +125,9 @@ class Output:
     def data(self, told: Any, text: str) -> None:
         """For whoever reads stdout: as JSON where asked for; no text, nothing."""
         self._clear()
-        shown = json.dumps(told, indent=1, ensure_ascii=False, default=str) if self.as_json else text
+        # JSON is UTF-8: to an output that is not, it is written in ASCII alone.
+        ascii_only = not _is_utf8()
+        shown = json.dumps(told, indent=1, ensure_ascii=ascii_only, default=str) if self.as_json else text
         if shown:
             try:
                 click.echo(printable(shown))

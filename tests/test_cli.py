@@ -15,6 +15,7 @@ import pytest
 from pipelines import faults
 from pipelines.listings import FORMULA_BEGINNINGS
 from tests import acme
+from tests.homes import entries_csv, make_home
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
 
 
@@ -276,6 +277,30 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(reported: Path, pages: str) 
 
 def test_a_home_without_settings_says_what_to_do(tmp_path: Path) -> None:
     assert "rollforward sample" in rollforward(tmp_path / "empty", "ingest", status=1).stderr
+
+
+def test_names_that_an_older_locale_cannot_write_are_written_out(tmp_path: Path) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/members/m.csv", "member_id,first_name,last_name\nada,محمد,😀 Zoë\n")
+    made.land("acme/entries/e.csv", entries_csv("""
+        entry_id  amount
+        first      7.00
+    """))  # fmt: skip
+    home = made.home.path
+    rollforward(home, "ingest")
+    said = {}
+    for json_or_not in ((), ("--json",)):
+        done = subprocess.run(
+            [*COMMAND, "--home", str(home), *json_or_not, "balances"],
+            capture_output=True,
+            check=False,
+            env={**environment(), "PYTHONIOENCODING": "latin-1"},
+        )
+        assert done.returncode == 0, done.stderr
+        said[json_or_not] = done.stdout
+    assert "\\u0645\\u062d\\u0645\\u062f" in said[()].decode("latin-1")
+    (row,) = json.loads(said["--json",].decode("ascii"))
+    assert (row["first_name"], row["last_name"]) == ("محمد", "😀 Zoë")
 
 
 def test_a_python_that_leaves_out_the_texts_of_the_about_sheet_is_refused(tmp_path: Path) -> None:
