@@ -110,8 +110,20 @@ def _leaf(function: Function) -> Function:
 
 
 def _outer(signature: str) -> Callable[[Function], Function]:
-    """Compiled when this module is first imported, and kept on disk: later imports only load it."""
-    return cast(Callable[[Function], Function], njit(signature, cache=True))
+    """Compiled when this module is first imported, and kept on disk: later imports only load it.
+
+    Where nothing can be kept, neither beside this module nor in the user's home, each process compiles it anew.
+    """
+
+    def compiled(function: Function) -> Function:
+        try:
+            return cast(Function, njit(signature, cache=True)(function))
+        except RuntimeError as problem:
+            if "cannot cache" not in str(problem):
+                raise
+            return cast(Function, njit(signature)(function))
+
+    return compiled
 
 
 @_leaf

@@ -115,6 +115,19 @@ def test_compiled_and_interpreted_agree_on_a_ledger_of_everything() -> None:
     assert said == [digest(seed) for seed in seeds]
 
 
+def test_where_nothing_compiled_can_be_kept_the_kernel_works_all_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.test_kernel import digest\nprint(*digest(0))"],
+        cwd=ROOT,
+        # As with software and a home that are read-only, which they are not to the superuser.
+        env={**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "UserWideCacheLocator", "XDG_CACHE_HOME": "/dev/null/none"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [int(number) for number in done.stdout.split()] == digest(0)
+
+
 def test_a_random_ledger_has_every_kind_of_movement_and_finding() -> None:
     movements, findings, _ = kernel.replay(*random_ledger(1, 400))
     assert set(movements[kernel.KIND].tolist()) == set(range(len(kernel.KINDS)))
