@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pipelines import database, faults
+from pipelines import database, faults, stopping
 from pipelines.errors import ForPeopleError
 from pipelines.promises import BrokenPromiseError
 from pipelines.shards import Shard
@@ -54,6 +54,7 @@ class HeldBack:
         except StoppedError:
             raise
         except Exception as problem:  # noqa: BLE001 - whatever it is, it is not the other merchants'
+            stopping.heard(problem)
             self._hold_back(merchant_ids, problem)
 
     def together_or_apart(self, shard: Shard, work: Callable[[Shard], T]) -> list[T]:
@@ -65,6 +66,7 @@ class HeldBack:
         except StoppedError:
             raise
         except Exception as problem:  # noqa: BLE001 - whose it is, is found out below
+            stopping.heard(problem)
             if len(shard.merchants) > 1:
                 return self.each(shard, work)
             self._hold_back(shard.merchants, problem)

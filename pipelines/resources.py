@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
-from pipelines import faults, landing, liveness, periods, replay, shards
+from pipelines import faults, landing, liveness, periods, replay, shards, stopping
 from pipelines.errors import ForPeopleError
 from pipelines.isolation import HeldBack
 from pipelines.periods import Period, PeriodError
@@ -255,3 +255,6 @@ def for_people() -> Iterator[None]:
         if (text := faults.told(problem)) is None:
             raise
         raise dg.Failure(description=text, allow_retries=False) from None
+    except RuntimeError as problem:
+        stopping.heard(problem)
+        raise

@@ -58,6 +58,15 @@ def check() -> None:
         )
 
 
+def heard(problem: Exception) -> None:
+    """Raise what a signal has raised in the midst of a query: DuckDB makes a RuntimeError of that, whose cause it is.
+
+    This is how Dagster stops the runs that it started. Taken for some merchant's problem it would stop nothing.
+    """
+    if problem.__cause__ is not None and not isinstance(problem.__cause__, Exception):
+        raise problem.__cause__ from None
+
+
 def pause(seconds: float) -> None:
     """Wait, unless a stop is asked for. Raises StoppedError."""
     _asked.wait(seconds)

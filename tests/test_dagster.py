@@ -1,8 +1,11 @@
 """What Dagster loads, runs and shows: through its own API, on a home's own instance."""
 
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -406,3 +409,37 @@ def damage(ledger: Path, by: str) -> None:
 def rows_of(ledger: Path) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(ledger), read_only=True) as connection:
         return connection.execute("select * from reports.checks order by all").fetchall()
+
+
+@pytest.mark.parametrize("merchants", [ACME, ACME + ACME.replace("acme", "bolt")], ids=["one", "two"])
+@pytest.mark.parametrize("job", ["monthly_report", "credit_report"])
+def test_a_run_that_is_terminated_in_the_midst_of_a_query_ends_there_and_blames_no_merchant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merchants: str, job: str
+) -> None:
+    made = make_home(tmp_path, merchants)
+    made.land("acme/entries/june.csv", entries_csv("entry_id\none\n"))
+    terminated = []
+
+    def long(connection: duckdb.DuckDBPyConnection, name: str) -> reports.Built:
+        terminated.append(name)
+        # As Dagster does it to the process of a run.
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        million = "range(1_000_000)"
+        connection.execute(f"select count(*) from {million} a, {million} b where a.range % 999 = b.range % 999")
+        raise AssertionError("the query ended")
+
+    monkeypatch.setattr(reports, "build", long)
+    tags = {ASSET_PARTITION_RANGE_START_TAG: "2026-06-01", ASSET_PARTITION_RANGE_END_TAG: "2026-06-01"}
+    config = {
+        "resources": {"rollforward": {"config": {"home": str(made.home.path)}}},
+        "loggers": {"console": QUIET},
+    }
+    asked = defs.resolve_job_def(job)
+    with runs.instance_of(made.home) as opened, pytest.raises(dg.DagsterExecutionInterruptedError):
+        asked.execute_in_process(instance=opened, tags=tags if job == "monthly_report" else {}, run_config=config)
+    assert len(terminated) == 1
+    assert not made.home.alerts.exists()
+    assert not [*made.home.reports.glob("*/*/*.xlsx")]
+    monkeypatch.undo()
+    again = run(made.home, "monthly_report", months=("2026-06-01", "2026-06-01"))
+    assert {one["outcome"] for one in again["workbook/credits_workbook"]["published"]} == {"written"}

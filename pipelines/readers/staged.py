@@ -73,14 +73,16 @@ def clear(con: duckdb.DuckDBPyConnection) -> None:
 def streamed(con: duckdb.DuckDBPyConnection, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[None]:
     """SQL inside can read the `batches` as a relation of that name, once; they are made as it goes.
 
-    An exception of their maker is raised as it is, not as what DuckDB makes of it.
+    An exception of their maker, or of a signal while it is at work, is raised as it is, not as what DuckDB makes of it.
     """
-    raised: list[Exception] = []
+    raised: list[BaseException] = []
 
     def watched() -> Iterator[pa.RecordBatch]:
         try:
             yield from batches
-        except Exception as problem:
+        except GeneratorExit:
+            raise
+        except BaseException as problem:
             raised.append(problem)
             raise
 
