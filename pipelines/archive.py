@@ -21,7 +21,11 @@ def keep(shard: Shard, landed: Landed, source: BinaryIO) -> str | None:
     beside = archive / f".{shard.name}.tmp"
     digest = hashlib.sha256()
     with faults.naming(beside), beside.open("wb") as copy:
-        while chunk := source.read(COPY_BYTES):
+        while True:
+            with faults.naming(landed.path):
+                chunk = source.read(COPY_BYTES)
+            if not chunk:
+                break
             digest.update(chunk)
             copy.write(chunk)
         copy.flush()

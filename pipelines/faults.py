@@ -127,8 +127,8 @@ def _of_dagsters_records(said: str) -> str:
         what = "Dagster's records of runs (.dagster) cannot be used."
         return f"{what} Give this user the right to read and write there. {AGAIN}"
     return (
-        f"Dagster's records of runs (.dagster) cannot be used: {first_line(said)}. If it stays so, move"
-        f" .dagster out of the home: it holds when what ran, and nothing of the ledger. {AGAIN}"
+        f"Dagster's records of runs (.dagster) cannot be used: {first_line(said)}. See that the disk has room."
+        f" If it stays so, move .dagster out of the home: it holds when what ran, and nothing of the ledger. {AGAIN}"
     )
 
 

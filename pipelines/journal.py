@@ -44,10 +44,12 @@ class Journal:
 
     def numbers(self, merchant_id: str) -> list[int]:
         """The numbers of the merchant's events, ascending."""
-        folder = self._folder / merchant_id
-        if not folder.is_dir():
+        try:
+            # Not glob, which finds nothing where this user may not look.
+            paths = [*(self._folder / merchant_id).iterdir()]
+        except FileNotFoundError:
             return []
-        return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
+        return sorted(int(path.stem) for path in paths if path.suffix == ".json" and path.stem.isdecimal())
 
     def read(self, merchant_id: str, number: int) -> Event:
         """One event. Raises FileNotFoundError if there is none of that number, JournalError if it cannot be read."""

@@ -15,6 +15,8 @@ from pipelines import stopping
 from pipelines.datasets import DATASETS, Dataset
 from pipelines.settings import Home
 
+# Hidden files, and what Excel puts beside a workbook while somebody has it open.
+NO_FILES_OF_ROWS = (".", "~$")
 UNFINISHED_ENDINGS = (".part", ".tmp")
 # A file that somebody is still copying keeps changing. Runs that nobody watches let it come to rest.
 SETTLED_S = 10.0
@@ -57,7 +59,7 @@ def landed_files(home: Home, merchant_id: str, warnings: list[str]) -> Iterator[
             warnings += _in_its_place(folder / dataset.name, f"landing/{merchant_id}/{dataset.name}")
             continue
         for path in sorted((folder / dataset.name).iterdir()):
-            if path.name.startswith(".") or path.name.endswith(UNFINISHED_ENDINGS):
+            if path.name.startswith(NO_FILES_OF_ROWS) or path.name.endswith(UNFINISHED_ENDINGS):
                 continue
             name = f"{merchant_id}/{dataset.name}/{_shown(path.name)}"
             try:
@@ -84,11 +86,14 @@ def settled_files(home: Home, merchant_id: str, settled_s: float, warnings: list
 
 def _in_its_place(folder: Path, name: str) -> list[str]:
     """What to say of what is there instead of a folder of landing/: `cp may.csv entries` makes a file of that name."""
-    if folder.is_symlink():
+    try:
+        # Not exists: where this user may not look, later versions of Python say no.
+        folder.stat()
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            return []
         return [f"{name} is a link to a folder that is not there, so none of its files was taken. Is its disk mounted?"]
-    if folder.exists():
-        return [f"{name} is no folder and was left alone. If it is a file of rows, move it into a folder of that name."]
-    return []
+    return [f"{name} is no folder and was left alone. If it is a file of rows, move it into a folder of that name."]
 
 
 def undeclared_merchants(home: Home, declared: Collection[str]) -> list[str]:

@@ -3,6 +3,8 @@
 How each kind of file is taken apart is tested in test_readers.py; here most files are plain CSV.
 """
 
+import errno
+import io
 import json
 import os
 import re
@@ -1042,7 +1044,7 @@ def test_an_ending_may_be_in_capitals(home: Installation) -> None:
 
 def test_a_file_that_is_not_complete_is_left_alone(home: Installation) -> None:
     content = csv([{**ENTRY, "entry_id": "e1"}])
-    for name in (".hidden.csv", "a.csv.part", "a.csv.tmp", ".a.csv.tmp"):
+    for name in (".hidden.csv", "~$a.xlsx", "a.csv.part", "a.csv.tmp", ".a.csv.tmp"):
         home.land(f"acme/entries/{name}", content)
     taken = home.ingest()
     assert taken.counts == []
@@ -1125,6 +1127,18 @@ def test_a_file_that_turns_into_a_link_or_goes_away_is_left_alone(
         "landing/acme/entries/a.csv",
         "landing/acme/entries/b.csv",
     ]
+
+
+def test_a_file_that_the_disk_does_not_give_is_named(home: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    path = home.land("acme/entries/a.csv", csv([{**ENTRY, "entry_id": "e1"}]))
+    monkeypatch.setattr(landing, "open_plain", lambda _path: Gone())
+    with pytest.raises(OSError, match="Stale file handle") as raised:
+        home.ingest()
+    assert raised.value.filename == str(path)
 
 
 def test_a_file_that_changes_while_it_is_read_waits_for_the_next_ingest(

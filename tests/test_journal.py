@@ -1,11 +1,12 @@
 """The journal: every event on disk before the ledger changes, in order, and applied where the ledger lacks it."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -205,6 +206,17 @@ def test_an_ingest_killed_between_the_ledger_and_what_it_remembers_of_landing_co
     assert taken.counts == [(4, 2, 1, 1)]
     assert taken.result.unchanged == 1
     assert [row["event"] for row in taken.tables["files"]] == [1, 2]
+
+
+def test_a_journal_that_this_user_may_not_look_into_is_not_taken_for_an_empty_one(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def may_not(folder: Path) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", may_not)
+    with pytest.raises(PermissionError):
+        Journal(home.home).numbers("acme")
 
 
 def test_an_ingest_killed_before_its_event_is_on_disk_starts_over(

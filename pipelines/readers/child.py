@@ -3,6 +3,7 @@
 What is read, and under which limits, is the readers' own business; how such a process begins is in `forks.py`.
 """
 
+import atexit
 import errno
 import json
 import os
@@ -23,7 +24,7 @@ CPU_SECONDS = 600
 WALL_SECONDS = 900
 FORKS = Path(__file__).with_name("forks.py")
 
-# One for each program that a file was read with, until this process ends: then their input ends, and so do they.
+# One for each program that a file was read with, until this process ends.
 _forks: dict[Path, "subprocess.Popen[bytes]"] = {}
 _asking = Lock()
 
@@ -138,3 +139,12 @@ def _end(forks: "subprocess.Popen[bytes]") -> int:
     with forks:
         pass
     return forks.returncode
+
+
+@atexit.register
+def _end_all() -> None:
+    """They end by themselves, too, when this process is gone: their input does."""
+    while _forks:
+        _, forks = _forks.popitem()
+        forks.kill()
+        _end(forks)
