@@ -7,6 +7,7 @@ Killed at any point, a file has been ingested or it has not: its event stands in
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pipelines import archive, events, landing, promises, reading
@@ -29,20 +30,22 @@ class IngestResult:
 def ingest(shard: Shard, *, retry: bool = False, settled_s: float = 0.0, say: Say = print) -> IngestResult:
     """Take every new file of the shard's merchants, in order of name; first whatever a former run left undone.
 
-    With `retry`, or where a merchant's settings have changed, rows that were set aside are read again. A file that has
-    changed within the last `settled_s` seconds is waited for that long, and left alone where it goes on changing.
-    Raises LedgerUnavailableError as `recover` does, and BrokenPromiseError.
+    With `retry`, or where a merchant's settings have changed, rows that were set aside are read again; those whose time
+    had not come, once it has. A file that has changed within the last `settled_s` seconds is waited for that long, and
+    left alone where it goes on changing. Raises LedgerUnavailableError as `recover` does, and BrokenPromiseError.
     """
     journal = Journal(shard.home)
     result = IngestResult(files=[_said(outcome, say) for outcome in events.recover(shard)])
     for merchant in shard.merchants.values():
         result.warnings += reading.warn_of_timezone(shard, merchant)
-        if retry or reading.reads_differently(shard, merchant):
-            for content in _open_rejections(shard, merchant):
-                # A run that was killed may have read some of them with these settings, and not come to the others.
-                if retry or not _was_retried(shard, journal, merchant, content):
-                    event = journal.write(merchant.id, "retry", content)
-                    result.files.append(_said(events.apply(shard, event), say))
+        changed = reading.reads_differently(shard, merchant)
+        for content in _open_rejections(
+            shard, merchant, journal.next_instant(merchant.id), all_of_them=retry or changed
+        ):
+            # A run that was killed may have read some of them with these settings, and not come to the others.
+            if retry or not changed or not _was_retried(shard, journal, merchant, content):
+                event = journal.write(merchant.id, "retry", content)
+                result.files.append(_said(events.apply(shard, event), say))
         reading.remember_settings(shard, merchant)
         for landed in landing.settled_files(shard.home, merchant.id, settled_s, result.warnings):
             outcome = _take(shard, journal, merchant, landed, result)
@@ -109,14 +112,15 @@ def _last_content(shard: Shard, merchant_id: str, source_file: str) -> str | Non
     return None if last is None else str(last[0])
 
 
-def _open_rejections(shard: Shard, merchant: Merchant) -> list[dict[str, Any]]:
-    """What to read again: each first reading that left rows open."""
+def _open_rejections(shard: Shard, merchant: Merchant, now: datetime, *, all_of_them: bool) -> list[dict[str, Any]]:
+    """What to read again: each first reading that left rows open; or only where the time of one has come since."""
     columns = ("dataset", "source_file", "sha256", "size_bytes", "file_event")
     found = shard.connection.execute(
         "select distinct f.dataset, f.source_file, f.sha256, f.size_bytes, f.event"
         " from ledger.rejected_rows r join ledger.files f using (merchant_id, event)"
-        " where r.merchant_id = $1 and r.closed_event is null order by f.event",
-        [merchant.id],
+        " where r.merchant_id = $1 and r.closed_event is null"
+        " and ($2 or (r.reason = 'in_the_future' and instant_of(r.value, $3) <= $4)) order by f.event",
+        [merchant.id, all_of_them, merchant.timezone, now],
     ).fetchall()
     told = {"settings": reading.settings_of(merchant)}
     return [{**dict(zip(columns, row, strict=True)), "kind": landing.kind_of(row[1]), **told} for row in found]

@@ -57,7 +57,7 @@ select
     when 'not_a_time' then said || ' is not a time; write it like 2026-06-30 or 2026-06-30T13:45:00Z.'
     when 'year_out_of_range' then said || ' has a year outside 1970 to 2199.'
     when 'in_the_future' then
-      said || ' had not come when the file was read. Once it has, `rollforward ingest --retry` takes the row.'
+      said || ' had not come when the file was read. Once it has, the next ingest takes the row.'
     when 'unknown_balance_type' then
       said || ' is not declared for this merchant in merchants.toml. Once it is, the next ingest takes the row.'
     when 'not_an_amount' then format('{} is not an amount; write it like {}.', said, if($decimal_comma, '1234,50', '1234.50'))
