@@ -872,7 +872,10 @@ def test_a_bomb_is_refused_before_it_is_unpacked(reading: Reading, monkeypatch: 
 
 
 def test_what_takes_too_long_is_refused(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx_file, "WALL_SECONDS", 0.01)
+    program = reading.folder / "sleeps.py"
+    program.write_text("import time\ndef convert(*_given):\n    time.sleep(60)\n")
+    monkeypatch.setattr(xlsx_file, "CHILD", program)
+    monkeypatch.setattr(xlsx_file, "WALL_SECONDS", 0.2)
     assert reading.refused(xlsx(["id", "amount"]), "xlsx").reason == "too_large"
 
 
