@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 
 from pipelines import models
-from pipelines.ingest import ingest
 from pipelines.resources import Rollforward, for_people, is_last
 from pipelines.shards import LEDGER_TABLES
 from pipelines.tables import (
@@ -69,24 +68,18 @@ def take_landing_files(
     context: dg.AssetExecutionContext, rollforward: Rollforward
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Take what is new in landing/: archive it, judge every row, and commit each file as one transaction."""
-    session, outcomes, warnings, unchanged = rollforward.session, [], [*rollforward.session.undeclared], 0
+    session, outcomes, unchanged = rollforward.session, [], 0
     rows, previews = dict.fromkeys(TABLES, 0), {}
     with for_people():
+        session.warnings += session.undeclared
         for shard in session.shards:
             session.doing("Reading files")
-            for result in session.held_back.each(
-                shard,
-                lambda alone: ingest(
-                    alone, retry=session.retry_rejected, settled_s=session.settled_seconds, say=session.say
-                ),
-            ):
+            for result in session.ingest_shard(shard):
                 outcomes += result.files
-                warnings += result.warnings
                 unchanged += result.unchanged
             for name in TABLES:
                 rows[name] += shard.connection.table(name).shape[0]
                 previews[name] = head_of(shard.connection, name, "event desc")
-        session.warnings += warnings
         session.stop_if_nobody_is_left()
     counts = [tuple(getattr(outcome, name) for name in COUNTS) for outcome in outcomes]
     for name in TABLES:
@@ -94,7 +87,7 @@ def take_landing_files(
             "files": dg.MetadataValue.json([dict(zip(COUNTS, count, strict=True)) for count in counts]),
             "taken": dg.MetadataValue.md(markdown_table(COUNTS, counts) if counts else "Nothing new."),
             "unchanged_files": unchanged,
-            "warnings": dg.MetadataValue.json(warnings),
+            "warnings": dg.MetadataValue.json(session.warnings),
         }
         yield dg.MaterializeResult(
             asset_key=asset_key(name),

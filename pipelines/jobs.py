@@ -7,7 +7,6 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from pipelines import clock, periods, reports
-from pipelines import ingest as ingesting
 from pipelines.publications import publish_unless_blocked, shown
 from pipelines.resources import Rollforward, Session, for_people
 from pipelines.settings import Merchant
@@ -63,13 +62,7 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
         contents = []
         session.warnings += session.undeclared
         for shard in session.shards:
-            for result in session.held_back.each(
-                shard,
-                lambda alone: ingesting.ingest(
-                    alone, retry=session.retry_rejected, settled_s=session.settled_seconds, say=session.say
-                ),
-            ):
-                session.warnings += result.warnings
+            session.ingest_shard(shard)
         for shard in session.shards:
             session.replay_shard(shard)
         for shard in session.shards:

@@ -11,7 +11,7 @@ import dagster as dg
 import duckdb
 from pydantic import Field, PrivateAttr
 
-from pipelines import faults, landing, liveness, periods, replay, shards, stopping
+from pipelines import faults, ingest, landing, liveness, periods, replay, shards, stopping
 from pipelines.errors import ForPeopleError
 from pipelines.isolation import HeldBack
 from pipelines.periods import Period, PeriodError
@@ -120,6 +120,16 @@ class Session:
             shard.name: [period for merchant_id in shard.merchants for period in told[merchant_id]]
             for shard in self.shards
         }
+
+    def ingest_shard(self, shard: Shard) -> list[ingest.IngestResult]:
+        """Take what is new in landing/ for each merchant of a shard, as the run is configured; keep its warnings."""
+        results = self.held_back.each(
+            shard,
+            lambda alone: ingest.ingest(alone, retry=self.retry_rejected, settled_s=self.settled_seconds, say=self.say),
+        )
+        for result in results:
+            self.warnings += result.warnings
+        return results
 
     def replay_shard(self, shard: Shard) -> list[replay.ReplayResult]:
         """Bring the facts of a shard up to its entries; a merchant with whom that goes wrong is held back."""
