@@ -473,6 +473,21 @@ def test_whoever_is_excluded_gets_none(office: Office) -> None:
         office.process(made, actor=ANN, exclude=["nobody"])
 
 
+def test_an_id_that_a_member_shares_with_anothers_student_leaves_nobody_out_until_it_is_said_which(
+    tmp_path: Path,
+) -> None:
+    office = make_office(tmp_path)
+    office.installation.land("acme/members/all.csv", "member_id\n1\n2\n3\n")
+    office.installation.land("acme/students/all.csv", "student_id,member_id\n1,2\n2,1\n3,3\n")
+    made = previewed(office, issue_per="student", student_keywords=[], family_keywords=[])
+    with pytest.raises(RefusedError, match=r"member and of a student .*: write member_id=1 or student_id=1\."):
+        office.process(made, actor=ANN, exclude=["1"])
+    with pytest.raises(RefusedError, match='exclude "student_id=9" is no member'):
+        office.process(made, actor=ANN, exclude=["student_id=9"])
+    entries = processed(office, made, exclude=["3", "student_id=1"])
+    assert [entry["member_id"] for entry in entries] == ["1"]
+
+
 def test_the_same_preview_again_issues_nothing(office: Office) -> None:
     made = previewed(office)
     office.process(made, actor=ANN)

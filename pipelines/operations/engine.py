@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import zip_longest
+from operator import or_
 from pathlib import Path
 from typing import Any, Literal
 
@@ -413,13 +414,7 @@ def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
     if not exclude:
         return plan
     recipients = recipients_of(plan)
-    known = {one for key in RECIPIENT_KEYS for one in recipients[key].unique().to_list()}
-    for one in exclude:
-        if one not in known:
-            raise unknown("exclude", one, "is no member, student, enrollment or credit of the preview.")
-    kept = recipients.filter(
-        ~pl.any_horizontal(*(pl.col(key).is_in([*exclude]).fill_null(False) for key in RECIPIENT_KEYS))
-    )
+    kept = recipients.filter(~reduce(or_, (_named(recipients, one) for one in exclude)))
     if kept.is_empty():
         raise RefusedError("exclude leaves no recipient of the preview, so there is nothing to process.")
     total = sum_of(kept["amount"])
@@ -438,6 +433,26 @@ def _without(plan: Plan, exclude: Sequence[str]) -> Plan:
         )
     )
     return replace(left, explanation=f"{left.explanation} Left out: {', '.join(exclude)}.")
+
+
+def _named(recipients: pl.DataFrame, one: str) -> pl.Series:
+    """Which recipients have this id; where it is written as student_id=7, those of that kind.
+
+    Raises RefusedError where there is none, and where it is the id of a member and of another's student: whoever is not
+    meant would get nothing, and nobody would be told.
+    """
+    kind, _, value = one.partition("=")
+    asked = {kind: value} if kind in RECIPIENT_KEYS else dict.fromkeys(RECIPIENT_KEYS, one)
+    having = {key: recipients[key].eq_missing(pl.Series([wanted])) for key, wanted in asked.items()}
+    found = {key: has for key, has in having.items() if has.any()}
+    if not found:
+        raise unknown("exclude", one, "is no member, student, enrollment or credit of the preview.")
+    first, *others = found.values()
+    if any((first != other).any() for other in others):
+        kinds = " and of a ".join(key.removesuffix("_id") for key in found)
+        said = " or ".join(f"{key}={one}" for key in found)
+        raise unknown("exclude", one, f"is the id of a {kinds} of the preview, and others are meant: write {said}.")
+    return first
 
 
 def _done_before(desk: Desk, operation: Operation, request: Who) -> Outcome | None:

@@ -107,7 +107,8 @@ class ProcessPreview(Who):
     preview_id: str = Field(description="The preview's id.")
     exclude: list[str] = Field(
         default_factory=list,
-        description="Ids of members, students, enrollments or credits of the preview to leave out.",
+        description="Ids of members, students, enrollments or credits of the preview to leave out. One that is of"
+        " several kinds is written as member_id=7 or student_id=7.",
     )
 
 
