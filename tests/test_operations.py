@@ -156,6 +156,20 @@ def test_amounts_may_be_numbers_and_are_taken_by_their_shortest_text(office: Off
     assert office.balance("ada") == "13.10"
 
 
+def test_with_decimal_commas_fifteen_hundred_with_a_dot_is_refused_and_not_taken_for_one_and_a_half(
+    office: Office,
+) -> None:
+    assert office.balance("ada") == "10.00"
+    office.settings("decimal_comma = true")
+    told = {"member": "ada", "reason": "Other reason", "other_reason": "x"}
+    said = 'amount "1.500" can be read in two ways: write it without dots, like 1500 or 1500,00.'
+    assert refusal(office, "adjust", amount="1.500", **told) == said
+    assert "like -1000 or" in refusal(office, "adjust", amount="-1.000", balance_type="winston", **told)
+    for amount in ("1500,50", "12.50", 1.5):
+        office.do("adjust", amount=amount, **told)
+    assert office.balance("ada") == "1524.50"
+
+
 def test_an_unknown_member_balance_type_or_decimal_of_a_token_is_refused(office: Office) -> None:
     other = {"reason": "Other reason", "other_reason": "x"}
     assert refusal(office, "adjust", member="zoe", amount="1", **other) == (

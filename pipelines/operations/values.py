@@ -10,6 +10,9 @@ from pipelines.operations.requests import Amount, RefusedError
 from schemas.table import MONEY_PRECISION, MONEY_SCALE
 
 _MOST_DAYS = 36_500
+# Thousands set off by dots, as files of a merchant with decimal commas have them.
+_GROUP = 3
+_GROUPED = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _AMOUNT = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?")
 
 
@@ -26,6 +29,10 @@ def signed_amount(desk: Desk, field: str, value: Amount, balance_type: str) -> D
     unit, decimals = unit_of(desk, balance_type)
     text = value.strip() if isinstance(value, str) else str(value)
     if desk.merchant.decimal_comma:
+        # Files say 1.500 for fifteen hundred there. Zeros do not count as decimals, so that it would pass for 1.50.
+        if decimals < _GROUP and _GROUPED.fullmatch(text):
+            plain = text.replace(".", "")
+            raise unknown(field, value, f"can be read in two ways: write it without dots, like {plain} or {plain},00.")
         text = text.replace(",", ".")
     found = _AMOUNT.fullmatch(text)
     if isinstance(value, bool) or not found:
