@@ -452,6 +452,27 @@ def test_who_had_the_batch_taken_back_gets_no_difference_when_its_amount_goes_up
     assert [sale.balance(member) for member in ("cy", "di", "ed")] == ["0.00", "0.00", "12.00"]
 
 
+def test_a_batch_whose_credits_were_merged_comes_down_where_they_are_now_and_goes_back_up(sale: Office) -> None:
+    for destination, source in (("gift", "default"), ("default", "gift"), ("gift", "default")):
+        sale.do("merge-balance-types", actor=OLGA, sources=[source], destination=destination)
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="8", reason="x", members=["di"]))
+    assert sale.balance("di", "gift") == "8.00"
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="9", reason="x", members=["di"]))
+    assert (sale.balance("di"), sale.balance("di", "gift")) == ("1.00", "8.00")
+    sale.do("merge-balance-types", actor=OLGA, sources=["default"], destination="gift")
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="2", reason="x", members=["di"]))
+    assert sale.balance("di", "gift") == "2.00"
+
+
+def test_who_had_the_batch_taken_back_after_a_merge_gets_no_difference_either(sale: Office) -> None:
+    sale.do("merge-balance-types", actor=OLGA, sources=["default"], destination="gift")
+    sale.process(sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True))
+    shown = sale.preview("adjust-batch", batch="sale", amount="12", reason="x", members=["di"])
+    assert [row["why"] for row in shown.recipients.to_dicts()] == [
+        "From 10.00 to 12.00: its credit was reversed, so nothing is issued."
+    ]
+
+
 def test_a_batch_of_which_nothing_can_be_taken_is_previewed_and_not_processed(sale: Office) -> None:
     use(sale)
     lower = sale.preview("adjust-batch", batch="sale", amount="8", reason="x", members=["di"])

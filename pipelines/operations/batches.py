@@ -115,10 +115,11 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     """Another amount for each credit of the batch: down takes from it what remains, up issues the difference.
 
     A credit that an earlier adjustment raised is one with the credits that raised it: its amount now is what they
-    come to, less what was deducted. Where some of it was reversed nothing is issued: whoever was not to have it gets no
+    come to, less what was deducted. So is what a merge of balance types made of them, which is where the rest of them
+    is, and adds nothing. Where some of it was reversed nothing is issued: whoever was not to have it gets no
     part of it again by the difference.
     """
-    credits = _credits_of(desk, request.batch).filter(pl.col("entry_type") != "transferred_in")
+    credits = _credits_of(desk, request.batch).filter(pl.col("origin").is_not_null())
     if credits.is_empty():
         raise unknown(
             "batch",
@@ -136,14 +137,14 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     if request.members:
         credits = credits.filter(pl.col("member_id").is_in(request.members))
     chained = _chains(credits).with_columns(
-        old=(pl.col("amount") - pl.col("deducted")).sum().over("base"),
+        old=(pl.when("is_moved").then(_NONE_YET).otherwise("amount") - pl.col("deducted")).sum().over("base"),
         raises=pl.col("is_raise").cum_count().over("base"),
         taken_back=(pl.col("reversed") > 0).any().over("base"),
     )
     change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
     # Only those that change are numbered: entries have their numbers, and find what their preview said by them.
     bases = (
-        chained.filter(~pl.col("is_raise"))
+        chained.filter(~pl.col("is_raise") & ~pl.col("is_moved"))
         .with_columns(change=change)
         .filter(pl.col("change") != 0)
         .with_row_index("position", 1)
@@ -296,11 +297,19 @@ def _window(desk: Desk, batch: str, credits: pl.DataFrame) -> tuple[date, date]:
 
 
 def _chains(credits: pl.DataFrame) -> pl.DataFrame:
-    """Each credit with its `base`: the credit that it raises, itself where it raises none."""
-    raised = credits.filter(~pl.col("is_raise")).select(base="credit_id", internal_note=pl.format(_RAISES, "credit_id"))
-    return credits.join(
-        raised, left_on=["internal_note"], right_on=["internal_note"], how="left", maintain_order="left"
-    ).with_columns(base=pl.when("is_raise").then("base").otherwise("credit_id"))
+    """Each credit with its `base`: the credit that it raises, or that it comes from by transfers; else itself."""
+    raises = (
+        credits.filter("is_raise")
+        .select(origin="credit_id", raised="internal_note")
+        .join(
+            credits.filter(~pl.col("is_raise")).select(base="credit_id", raised=pl.format(_RAISES, "credit_id")),
+            on="raised",
+        )
+        .drop("raised")
+    )
+    return credits.join(raises, on="origin", how="left", maintain_order="left").with_columns(
+        base=pl.coalesce("base", "origin"), is_moved=pl.col("entry_type") == "transferred_in"
+    )
 
 
 def _take_down(chained: pl.DataFrame, positions: pl.DataFrame, new: Decimal) -> pl.DataFrame:

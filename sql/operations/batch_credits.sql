@@ -1,5 +1,5 @@
 -- Every credit that carries the batch's id, with what has become of it by $at: one row per credit.
-with moved as (
+with recursive moved as (
   select
     movement.merchant_id,
     movement.credit_id,
@@ -18,6 +18,29 @@ with moved as (
       select credit_id from facts.credits where merchant_id = $merchant_id and batch_id = $batch_id
     )
   group by all
+),
+
+-- Credits that a transfer made of others of the same member.
+transfers as (
+  select source.credit_id as source_id, coalesce(made.credit_id, made.entry_id) as credit_id
+  from ledger.entries as made
+  join ledger.entries as source
+    on source.merchant_id = made.merchant_id
+    and source.transfer_id = made.transfer_id
+    and source.member_id = made.member_id
+    and source.entry_type = 'transferred_out'
+  where made.merchant_id = $merchant_id and made.entry_type = 'transferred_in'
+),
+
+-- Which credit each comes from in the end, whatever transfers are between. Distinct, so that a circle in it has an end.
+origins as (
+  select credit_id, credit_id as origin
+  from facts.credits
+  where merchant_id = $merchant_id and batch_id = $batch_id and entry_type <> 'transferred_in'
+  union
+  select transfers.credit_id, origins.origin
+  from origins
+  join transfers on transfers.source_id = origins.credit_id
 )
 
 select
@@ -43,7 +66,8 @@ select
   credit.internal_note,
   credit.location,
   credit.system,
-  coalesce(operation.kind = 'adjust-batch', false) as is_raise
+  coalesce(operation.kind = 'adjust-batch', false) as is_raise,
+  (select min(origins.origin) from origins where origins.credit_id = credit.credit_id) as origin
 from moved
 join facts.credits as credit
   on credit.merchant_id = moved.merchant_id and credit.credit_id = moved.credit_id
