@@ -1,5 +1,6 @@
 """Running a job from the command line, on the home's own Dagster instance, so that the run shows in its UI."""
 
+import fcntl
 import logging
 import os
 import uuid
@@ -45,17 +46,28 @@ class RunFailedError(Exception):
 def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
     """The home's Dagster instance, made where there is none yet."""
     prepare_instance(home)
-    with dg.DagsterInstance.get() as instance:
+    with _alone(home):
+        made = dg.DagsterInstance.get()
+    with made as instance:
         yield instance
 
 
 def prepare_instance(home: Home) -> None:
     """Make the home's Dagster folder, and this process use it."""
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    settings = home.dagster / "dagster.yaml"
-    if not settings.exists():
-        write_whole(settings, INSTANCE_SETTINGS.encode())
+    with _alone(home):
+        settings = home.dagster / "dagster.yaml"
+        if not settings.exists():
+            write_whole(settings, INSTANCE_SETTINGS.encode())
     os.environ["DAGSTER_HOME"] = str(home.dagster)
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """While Dagster's folder is made: two at once would leave a table of versions that no later run can read."""
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    with (home.dagster / ".making").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def run(

@@ -517,3 +517,34 @@ def test_the_run_of_a_process_that_was_killed_is_marked_as_failed_at_the_next_st
     assert statuses(home) == ["SUCCESS", "STARTED"]
     assert "It is marked as failed" in rollforward(home, "ingest").stderr
     assert statuses(home) == ["SUCCESS", "FAILURE", "SUCCESS"]
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from pipelines import runs
+from pipelines.settings import Home
+print("ready", flush=True)
+sys.stdin.read(1)
+with runs.instance_of(Home(Path(sys.argv[1]))) as instance:
+    instance.get_runs_count()
+"""
+
+
+def test_commands_that_are_the_first_of_a_home_at_the_same_time_all_find_its_records_of_runs(tmp_path: Path) -> None:
+    opened = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS, str(tmp_path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+        )
+        for _ in range(6)
+    ]  # fmt: skip
+    for process in opened:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in opened:
+        assert process.stdin is not None
+        process.stdin.write(b"x")
+        process.stdin.flush()
+    said = [process.communicate()[1].decode() for process in opened]
+    assert [process.returncode for process in opened] == [0] * 6, said
