@@ -21,6 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from duckdb.func import ARROW, SPECIAL
 
+from pipelines import stopping
+
 SECOND_US = 1_000_000
 DAY_S = 86_400
 DAY_US = DAY_S * SECOND_US
@@ -140,6 +142,7 @@ def register(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _over_columns(convert: Callable[[Micros, str], Micros]) -> Callable[[Any, Any], Any]:
+    @stopping.within_a_query()
     def over_columns(micros: pa.ChunkedArray, timezones: pa.ChunkedArray) -> pa.Array:
         values = micros.to_numpy()
         present = micros.is_valid().to_numpy()

@@ -262,6 +262,7 @@ def for_people() -> Iterator[None]:
         known = {"mistake": True} if isinstance(problem, StoppedError | PeriodError) else {}
         raise dg.Failure(description=str(problem), metadata=known, allow_retries=False) from None
     except (OSError, duckdb.Error) as problem:
+        stopping.heard(problem)
         if (text := faults.told(problem)) is None:
             raise
         raise dg.Failure(description=text, allow_retries=False) from None

@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _asked = threading.Event()
+# What a signal has raised in a function of ours that a query called.
+_raised: list[BaseException] = []
 
 
 class StoppedError(ForPeopleError):
@@ -59,12 +61,26 @@ def check() -> None:
 
 
 def heard(problem: Exception) -> None:
-    """Raise what a signal has raised in the midst of a query: DuckDB makes a RuntimeError of that, whose cause it is.
+    """Raise what a signal has raised in the midst of a query: DuckDB makes a RuntimeError of that, whose cause it is,
+    and an error of its own where it was raised `within_a_query`.
 
     This is how Dagster stops the runs that it started. Taken for some merchant's problem it would stop nothing.
     """
-    if problem.__cause__ is not None and not isinstance(problem.__cause__, Exception):
-        raise problem.__cause__ from None
+    raised = _raised.pop() if _raised else problem.__cause__
+    if raised is not None and not isinstance(raised, Exception):
+        raise raised from None
+
+
+@contextmanager
+def within_a_query() -> Iterator[None]:
+    """Around a function that queries call. Of what is raised in one, DuckDB's error has the text alone."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as problem:
+        _raised[:] = [problem]
+        raise
 
 
 def pause(seconds: float) -> None:

@@ -17,9 +17,13 @@ import duckdb
 import openpyxl
 import polars as pl
 import pytest
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
-from pipelines import anomalies, reports, runs, tables
+from pipelines import anomalies, clock, reports, runs, tables, views
 from pipelines.definitions import defs
 from pipelines.journal import Journal
 from pipelines.resources import Voice
@@ -443,3 +447,33 @@ def test_a_run_that_is_terminated_in_the_midst_of_a_query_ends_there_and_blames_
     monkeypatch.undo()
     again = run(made.home, "monthly_report", months=("2026-06-01", "2026-06-01"))
     assert {one["outcome"] for one in again["workbook/credits_workbook"]["published"]} == {"written"}
+
+
+@pytest.mark.parametrize("where", ["reports", "views"])
+def test_a_run_that_is_terminated_while_a_query_works_out_local_times_ends_there_and_blames_no_merchant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    made = make_home(tmp_path, ACME + ACME.replace("acme", "bolt"))
+    for merchant in ("acme", "bolt"):
+        made.land(f"{merchant}/entries/june.csv", entries_csv("entry_id\none\n"))
+    asked = []
+
+    def terminated(*_told: Any, **_how: Any) -> None:
+        asked.append(where)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def converting(connection: duckdb.DuckDBPyConnection, *_told: Any) -> None:
+        connection.execute("set threads = 1")
+        monkeypatch.setattr(clock, "_shift", terminated)
+        connection.execute("select max(local_micros(range, 'America/New_York')) from range(10)")
+        raise AssertionError("the query ended")
+
+    monkeypatch.setattr(*{"reports": (reports, "build"), "views": (views, "figures")}[where], converting)
+    config = {"resources": {"rollforward": {"config": {"home": str(made.home.path)}}}, "loggers": {"console": QUIET}}
+    with runs.instance_of(made.home) as opened, pytest.raises(dg.DagsterExecutionInterruptedError):
+        defs.resolve_job_def("monthly_report").execute_in_process(
+            instance=opened, tags={PARTITION_NAME_TAG: "2026-06-01"}, run_config=config
+        )
+    assert len(asked) == 1
+    assert not made.home.alerts.exists()
+    assert not [*made.home.reports.glob("*/*/*.xlsx")]
