@@ -61,8 +61,10 @@ def reap(instance: dg.DagsterInstance, home: Home, say: Say) -> None:
         run = record.dagster_run
         if _is_dead(home, run, record.update_timestamp):
             said = f"Run {run.run_id[:8]} ({run.job_name}) was not finished: its process is gone."
-            say(f"{said} It is marked as failed; this run does what it left undone.")
-            if run.status == dg.DagsterRunStatus.CANCELING:
+            is_stopping = run.status == dg.DagsterRunStatus.CANCELING
+            marked = "canceled" if is_stopping else "failed"
+            say(f"{said} It is marked as {marked}; this run does what it left undone.")
+            if is_stopping:
                 instance.report_run_canceled(run, said)
             else:
                 instance.report_run_failed(run, f"{said} What it left undone is done by the next run.")

@@ -17,7 +17,7 @@ import dagster as dg
 import openpyxl
 import pytest
 
-from pipelines import alerts, database, due, landing, runs, sensors
+from pipelines import alerts, database, due, landing, liveness, runs, sensors
 from pipelines.alerts import Message
 from pipelines.definitions import defs
 from pipelines.resources import Voice
@@ -189,6 +189,19 @@ def test_a_month_whose_run_was_killed_is_asked_for_again_and_told(home: Installa
         sense_failure(instance, killed.run_id)
     (alert,) = told_in(home.home.alerts)
     assert "its process is gone" in alert
+
+
+def test_a_run_that_was_killed_while_it_was_being_terminated_is_canceled_and_said_to_be(home: Installation) -> None:
+    with runs.instance_of(home.home) as instance:
+        job = defs.resolve_job_def("monthly_report")
+        killed = instance.create_run_for_job(job, status=dg.DagsterRunStatus.CANCELING)
+        subprocess.run([sys.executable, "-c", KILLED, str(home.home.path), killed.run_id], check=False)
+        liveness.reap(instance, home.home, home.said.append)
+        run = instance.get_run_by_id(killed.run_id)
+    assert run
+    assert run.status == dg.DagsterRunStatus.CANCELED
+    (said,) = home.said
+    assert "It is marked as canceled" in said
 
 
 def landed(instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
