@@ -11,11 +11,12 @@ SHOWN_IDS = 20
 _MACROS = {
     "ten_thousandths(amount)": "(amount::decimal(30, 4) * 10000::decimal(5, 0))::hugeint",
     "ten_to(decimals)": "[1, 10, 100, 1000, 10000][decimals + 1]::hugeint",
-    # 1,234.50, with the unit's decimals and no more.
+    # 1,234.50; with more decimals than the unit has where it has them, as a declared total or a median may.
+    "places(amount)": "rpad(split_part(abs(amount)::decimal(38, 4)::varchar, '.', 2), 4, '0')",
     "shown(amount, decimals)": """
-        if(amount < 0, '-', '') || format('{:,}', trunc(abs(amount))::hugeint)
-        || if(decimals = 0, '', '.' || left(rpad(
-             split_part(abs(amount)::decimal(38, 4)::varchar, '.', 2), 4, '0'), decimals::integer))""",
+        if(amount < 0, '-', '') || rtrim(
+          format('{:,}', trunc(abs(amount))::hugeint) || '.'
+          || left(places(amount), greatest(decimals, length(rtrim(places(amount), '0')))::integer), '.')""",
     "shown_with_unit(amount, decimals, unit)": "shown(amount, decimals) || ' ' || unit",
     "counted(count, one, many)": "format('{:,}', count::bigint) || ' ' || if(count = 1, one, many)",
     # part / whole, neither below zero, with so many decimals (up to four), a half rounded up. In whole numbers: DuckDB

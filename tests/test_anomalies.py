@@ -457,6 +457,17 @@ def test_a_total_that_is_declared_of_a_batch_of_several_units_is_held_against_no
     assert not list(flags(june, "batch_total_mismatch"))
 
 
+def test_an_amount_with_more_decimals_than_its_unit_has_is_told_with_them() -> None:
+    tokens: dict[str, Any] = {"balance_type": "winston"}
+    june = audit(recipients("b", "a", "b", amount="6", **tokens), batches="batch_id  declared_total\nb         12.50")
+    (total,) = flags(june, "batch_total_mismatch")
+    assert (total["observed"], total["threshold"]) == ("12", "12.5")
+    assert total["explanation"] == "Batch b declares 12.5 TKN, and its credits come to 12 TKN; that is 0.5 TKN less."
+    fewer = audit([*many("usual", ["1"] * 10 + ["2"] * 9, **tokens), credit("high", amount="400", **tokens)])
+    (high,) = flags(fewer, "unusual_amount")
+    assert high["explanation"].endswith("the median of 20 in twelve months is 1.5 TKN.")
+
+
 def test_the_same_batch_again_within_a_week() -> None:
     june = audit(
         [
