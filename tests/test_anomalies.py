@@ -1043,6 +1043,25 @@ def test_batches_whose_credits_are_for_various_things_have_no_reason_in_common()
     assert not list(flags(june, "systemic_reason"))
 
 
+def test_what_batches_came_to_is_a_part_of_their_credit_type_only_where_all_of_it_is() -> None:
+    """A batch without a type, or whose file says another than its credits, is no part of what the type came to."""
+    recovery = {"credit_type": "Service Recovery"}
+    june = audit(
+        [
+            *recipients("r1", "a", reason="Route", **recovery),
+            *recipients("r2", "a", at="2026-06-12T12:00", reason="Route", **recovery),
+            *recipients("r3", "a", at="2026-06-14T12:00", reason="Route", amount="30.00"),
+            *(entry for one in ("e1", "e2", "e3") for entry in recipients(one, one, reason="Eggs")),
+        ],
+        batches="\n".join(["batch_id  credit_type", *(f"{one}        Service Recovery" for one in ("e1", "e2", "e3"))]),
+    )
+    told = {row["batch_id"]: row["explanation"] for row in flags(june, "systemic_reason")}
+    assert told == {
+        "r1; r2; r3": '3 batches of the period are for "Route", together 50.00 USD.',
+        "e1; e2; e3": '3 batches of the period are for "Eggs", together 30.00 USD.',
+    }
+
+
 def test_service_recovery_over_its_budget() -> None:
     budget = store(recovery_budget=Decimal(20))
     recovery = {"credit_type": "service recovery"}

@@ -37,11 +37,19 @@ found as (
   group by all
 ),
 
--- What all credits of that type came to in the period, in a batch or not.
+-- What all credits of a type came to in the period, in a batch or not.
 types as (
   select merchant_id, period, unit, credit_type, amount
   from audits.batch_summary
   where section = 'expense'
+),
+
+-- What of it these batches are, whose files may say another type than their credits.
+theirs as (
+  select alike.merchant_id, alike.period, alike.unit, alike.words, alike.credit_type, sum(credit.amount) as amount
+  from alike
+  join reports.credits_created as credit using (merchant_id, period, unit, batch_id, credit_type)
+  group by all
 )
 
 select
@@ -60,5 +68,17 @@ select
   ) || '.' as explanation
 from found
 join settings.thresholds as limits using (merchant_id)
-left join types using (merchant_id, period, unit, credit_type)
+-- Where all of it is.
+left join theirs
+  on theirs.merchant_id = found.merchant_id
+  and theirs.period = found.period
+  and theirs.unit = found.unit
+  and theirs.words = found.words
+  and theirs.credit_type = found.credit_type
+  and theirs.amount = found.amount
+left join types
+  on types.merchant_id = theirs.merchant_id
+  and types.period = theirs.period
+  and types.unit = theirs.unit
+  and types.credit_type = theirs.credit_type
 where found.batches >= limits.systemic_batches
