@@ -564,6 +564,22 @@ def test_the_same_credit_again_within_a_day() -> None:
     )
 
 
+def test_each_credit_of_a_batch_per_student_is_the_same_as_one_before_the_batch() -> None:
+    june = audit(
+        [
+            credit("alone", "2026-06-10T10:00", member_id="a"),
+            *recipients("s", "a", "a"),
+            *recipients("b-only", "b", "b"),
+        ],
+        batches="batch_id  issued_as\ns         student\nb-only    student",
+    )
+    assert_rows(
+        sorted(flags(june, "duplicate_credit"), key=lambda row: str(row["credit_id"])),
+        "credit_id  batch_id  entry_ids   amount_at_risk\ns-0        s         alone; s-0  10.00\n"
+        "s-1        s         alone; s-1  10.00",
+    )
+
+
 REVERSALS = """
     entry_id  entry_type  occurred_at       member_id  amount  credit_id  redemption_id  batch_id
     u1        created     2026-06-01T12:00  ada         10.00                            used

@@ -15,14 +15,11 @@ with spans as (
   group by merchant_id
 ),
 
-pairs as (
+ordered as (
   select
     credit.*,
-    lag(credit_id) over alike as other_credit_id,
-    lag(entry_id) over alike as other_entry_id,
-    lag(opened_at) over alike as other_opened_at,
-    lag(batch_id) over alike as other_batch_id,
-    lag(creator) over alike as other_creator
+    lag(struct_pack(entry_id := entry_id, opened_at := opened_at, batch_id := batch_id, creator := creator))
+      over alike as before
   from facts.credits as credit
   join spans as span
     on span.merchant_id = credit.merchant_id and credit.opened_at >= span.since and credit.opened_at < span.until
@@ -30,6 +27,17 @@ pairs as (
   window alike as (
     partition by credit.merchant_id, member_id, unit, amount, reason order by opened_at, credit_id
   )
+),
+
+-- Several of one batch, one after the other, have the one before them all.
+pairs as (
+  select
+    *,
+    last_value(if(batch_id is null or batch_id is distinct from before.batch_id, before, null) ignore nulls) over (
+      partition by merchant_id, member_id, unit, amount, reason order by opened_at, credit_id
+      rows between unbounded preceding and current row
+    ) as other
+  from ordered
 )
 
 select
@@ -38,13 +46,13 @@ select
   pairs.member_id,
   pairs.credit_id,
   pairs.batch_id,
-  [pairs.entry_id, pairs.other_entry_id] as entry_ids,
+  [pairs.entry_id, pairs.other.entry_id] as entry_ids,
   pairs.unit,
   pairs.amount::decimal(38, 4) as amount_at_risk,
   'Member ' || pairs.member_id || ' was credited ' || shown_with_unit(pairs.amount, pairs.decimals, pairs.unit)
   || coalesce(' for ' || said(pairs.reason), '') || ' on ' || strftime(as_local(opened_at, period.timezone), '%Y-%m-%d %H:%M')
   || coalesce(' by ' || creator, '') || ', and the same on '
-  || strftime(as_local(other_opened_at, period.timezone), '%Y-%m-%d %H:%M') || coalesce(' by ' || other_creator, '') || '.'
+  || strftime(as_local(other.opened_at, period.timezone), '%Y-%m-%d %H:%M') || coalesce(' by ' || other.creator, '') || '.'
     as explanation
 from settings.periods as period
 join settings.thresholds as limits using (merchant_id)
@@ -52,5 +60,4 @@ join pairs
   on pairs.merchant_id = period.merchant_id
   and pairs.opened_at >= period.starts_at
   and pairs.opened_at < period.cutoff
-  and pairs.opened_at <= pairs.other_opened_at + to_hours(limits.duplicate_credit_hours::integer)
-where pairs.batch_id is distinct from pairs.other_batch_id or pairs.batch_id is null
+  and pairs.opened_at <= pairs.other.opened_at + to_hours(limits.duplicate_credit_hours::integer)
