@@ -543,6 +543,20 @@ def test_what_a_batch_is_given_after_the_month_does_not_make_it_another_than_it_
     assert_rows(flags(audit([*twice, raised]), "duplicate_batch"), same)
 
 
+def test_batches_whose_credits_have_reasons_of_their_own_are_the_same_where_each_of_them_is() -> None:
+    def of(batch_id: str, day: int, *reasons: str | None) -> list[dict[str, Any]]:
+        return [
+            credit(f"{batch_id}-{who}", f"2026-06-{day:02d}T12:00", member_id=who, batch_id=batch_id, reason=reason)
+            for who, reason in zip("ab", reasons, strict=True)
+        ]
+
+    june = audit(
+        [*of("one", 1, "Late", "Broken"), *of("other", 2, "Rain", "Refer a friend"), *of("turned", 3, "Broken", "Late"),
+         *of("none", 4, None, None), *of("again", 5, "Late", "Broken")]
+    )  # fmt: skip
+    assert [row["batch_id"] for row in flags(june, "duplicate_batch")] == ["again; one"]
+
+
 def test_the_same_credit_again_within_a_day() -> None:
     june = audit(
         [

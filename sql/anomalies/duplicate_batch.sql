@@ -50,6 +50,12 @@ dated as (
     coalesce(
       any_value(near.said_reason), if(min(credit.reason) = max(credit.reason), min(credit.reason), null), ''
     ) as reason,
+    -- Where they differ from credit to credit, each of the other's is to be the same.
+    if(
+      any_value(near.said_reason) is null and min(credit.reason) <> max(credit.reason),
+      sum(hash(credit.member_id, credit.amount, credit.reason)::hugeint),
+      null
+    ) as reasons,
     sum(hash(credit.member_id, credit.amount)::hugeint) as content,
     count(*) as credits,
     count(distinct credit.member_id) as recipients,
@@ -70,7 +76,8 @@ pairs as (
     lag(is_of_period) over same_batch as other_is_of_period
   from dated
   window same_batch as (
-    partition by merchant_id, period, unit, content, credits, total, reason order by issued_at, batch_id
+    partition by merchant_id, period, unit, content, credits, total, reason, reasons
+    order by issued_at, batch_id
   )
 )
 
