@@ -19,6 +19,9 @@ _HASHED_TEXTS = (
     *("reason", "reason_details", "internal_note", "creator_name", "creator_email", "approved_by", "location"),
 )
 
+# What two entries must say alike to be the same.
+HASHED = (*_HASHED, *_HASHED_TEXTS)
+
 # Hardly any text has this character, which stands between texts that are hashed.
 _BETWEEN = "\x1f"
 
@@ -61,11 +64,13 @@ _MACROS = {
     "row_id_of(cells, id_columns)": """
         nullif(array_to_string(list_transform(id_columns, lambda name: coalesce(
           cells ->> name, if(name = 'balance_type', 'default', null))), ' '), '')""",
+    # A stated balance's id. The day keeps apart what a space cannot, which both of the others may have.
+    "balance_id_of(member_id, as_of_day, balance_type)": "member_id || ' ' || as_of_day || ' ' || balance_type",
     # Text with its length before it, so that texts joined together can be told apart whatever is in them.
     "measured(said)": "coalesce(strlen(said) || ':' || said, '')",
     # What an entry says, as a hash. What never varies in form stands as it is. Between texts stands a character that
     # texts do not have; where one does, all are measured, so that none can pass for two, or for its neighbour.
-    f"content_hash_of({', '.join(_HASHED)}, {', '.join(_HASHED_TEXTS)})": f"""
+    f"content_hash_of({', '.join(HASHED)})": f"""
         md5(concat(
           concat_ws(
             ' ', entry_type, epoch_us(occurred_at), amount, priority, system,

@@ -53,6 +53,12 @@ NAME_AND_EMAIL = """
 create or replace temp macro name_and_email(name, email) as
   if(name is null or email is null, coalesce(name, email), name || ' <' || email || '>')
 """
+# The oldest rows of a ledger, where a former version made them: it told the same rows by other hashes and ids.
+_TOLD_OTHERWISE = f"""
+select 1 from (from ledger.entries limit 1) where content_hash <> content_hash_of({", ".join(grammar.HASHED)})
+union all
+select 1 from (from ledger.balances limit 1) where balance_id <> balance_id_of(member_id, as_of_day, balance_type)
+"""  # noqa: S608 - names of ours
 LOCK_POLL_S = 0.1
 MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 9 * 2**28
 COPY_BYTES = 8 * 2**20
@@ -139,6 +145,7 @@ def open_file(home: Home, name: str, path: Path, merchants: Mapping[str, Merchan
         prepare(connection, merchants)
         for table, promise in LEDGER_TABLES.items():
             see_columns(connection, table, promise)
+        see_how_rows_are_told(connection)
         yield Shard(home, name, merchants, connection)
         _checkpoint(connection)
     finally:
@@ -155,6 +162,19 @@ def see_columns(connection: duckdb.DuckDBPyConnection, table: str, promise: type
         raise LedgerUnavailableError(
             f"The ledger was made by another version of Rollforward: its table {table} has other columns. Run"
             " `rollforward rebuild`, which makes it again, then the same command."
+        )
+
+
+def see_how_rows_are_told(connection: duckdb.DuckDBPyConnection) -> None:
+    """See that the rows that were there before have the hashes and ids that the same rows would be given today.
+
+    Raises LedgerUnavailableError where another version of the software made them: of a row that comes once more, this
+    one would say that it has changed, or count it again.
+    """
+    if connection.execute(_TOLD_OTHERWISE).fetchone():
+        raise LedgerUnavailableError(
+            "The ledger was made by another version of Rollforward, which told rows that came before in another way."
+            " Run `rollforward rebuild`, which makes it again, then the same command."
         )
 
 

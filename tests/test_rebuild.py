@@ -75,6 +75,25 @@ def test_a_ledger_that_another_version_made_asks_for_a_rebuild_and_not_for_a_rep
     report()
 
 
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [("entries", "content_hash = md5(content_hash)"), ("balances", "balance_id = 'ada default 2026-06-02'")],
+)
+def test_a_ledger_whose_rows_another_version_told_apart_otherwise_takes_none_until_it_is_rebuilt(
+    home: Installation, table: str, change: str
+) -> None:
+    home.land("acme/balances/a.csv", "member_id,as_of,balance\nada,2026-06-02,20.00\n")
+    home.ingest()
+    with duckdb.connect(str(ledger_path(home.home, "main"))) as ledger:
+        ledger.execute(f"update ledger.{table} set {change}")
+    home.land("acme/entries/b.csv", GIFT + "\n")
+    home.land("acme/balances/b.csv", "member_id,as_of,balance\nada,2026-06-02,20.00\n\n")
+    with pytest.raises(LedgerUnavailableError, match=r"made by another version .* Run `rollforward rebuild`"):
+        home.ingest()
+    rebuilt(home)
+    assert sorted(home.ingest().counts) == [(1, 0, 1, 0), (2, 0, 2, 0)]
+
+
 OPEN_IT = "import duckdb, sys; ledger = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
 

@@ -19,8 +19,7 @@ with typed as (
 
 select
   typed.* exclude (raw, plain, unit, decimals),
-  -- The day keeps apart what a space cannot, which both of the others may have.
-  member_id || ' ' || as_of_day || ' ' || balance_type as balance_id,
+  balance_id_of(member_id, as_of_day, balance_type) as balance_id,
   case
     when raw.merchant_id <> $merchant_id then 'merchant_id:other_merchant'
     when member_id is null then 'member_id:missing'
