@@ -895,6 +895,23 @@ def test_breakdowns_are_by_origin_of_the_credit_and_foot_to_the_totals() -> None
         assert {name: sum(row[name] for row in parts) for name in totals} == totals, dimension
 
 
+def test_a_credit_whose_reason_is_overdrawn_is_not_summed_with_what_is_overdrawn() -> None:
+    june = report("""
+        entry_id  entry_type  occurred_at       amount  reason     credit_type
+        buy       redeemed    2026-06-01T00:00    5.00
+        makes-up  created     2026-06-02T00:00    5.00  Overdrawn  Overdrawn
+    """)
+    for dimension in ("reason", "credit_type"):
+        assert_rows(
+            june["breakdowns"].where(dimension=dimension),
+            """
+            value        created  redeemed  closing_balance
+            "Overdrawn"     5.00      0.00             5.00
+            Overdrawn       0.00     -5.00            -5.00
+        """,
+        )
+
+
 def test_what_had_nothing_and_did_not_move_is_left_out_of_breakdowns() -> None:
     june = report("""
         entry_id  entry_type  occurred_at       amount  reason

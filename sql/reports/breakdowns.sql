@@ -1,6 +1,8 @@
 -- The roll-forward of each period by origin of the credit: one row per unit, dimension and value of it.
 --
--- What no credit covered has no origin, and is "Overdrawn"; what has an origin that says nothing is "(none)".
+-- What no credit covered has no origin, and is "Overdrawn"; what has an origin that says nothing is "(none)". A reason or
+-- credit type that says Overdrawn, as of credit that makes up for it, is in quotes: what is owed and what is lacking
+-- would be one row.
 -- What had nothing when the period began and did not move in it is left out.
 with flows as (
   unpivot (
@@ -11,8 +13,10 @@ with flows as (
       flow,
       movement_type,
       amount,
-      if(overdrawn, 'Overdrawn', coalesce(reason, '(none)')) as reason,
-      if(overdrawn, 'Overdrawn', coalesce(credit_type, '(none)')) as credit_type,
+      if(overdrawn, 'Overdrawn', coalesce(if(reason = 'Overdrawn', '"Overdrawn"', reason), '(none)')) as reason,
+      if(
+        overdrawn, 'Overdrawn', coalesce(if(credit_type = 'Overdrawn', '"Overdrawn"', credit_type), '(none)')
+      ) as credit_type,
       balance_type,
       if(overdrawn, 'Overdrawn', coalesce(creator, '(none)')) as creator
     from reports.flows
