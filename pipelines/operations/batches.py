@@ -115,9 +115,9 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     """Another amount for each credit of the batch: down takes from it what remains, up issues the difference.
 
     A credit that an earlier adjustment raised is one with the credits that raised it: its amount now is what they
-    come to, less what was deducted. So is what a merge of balance types made of them, which is where the rest of them
-    is, and adds nothing. Where some of it was reversed nothing is issued: whoever was not to have it gets no
-    part of it again by the difference.
+    come to, less what was deducted in the batch's name. So is what a merge of balance types made of them, which is
+    where the rest of them is, and where a difference goes. Where some of it was reversed nothing is issued: whoever was
+    not to have it gets no part of it again by the difference.
     """
     credits = _credits_of(desk, request.batch).filter(pl.col("origin").is_not_null())
     if credits.is_empty():
@@ -140,6 +140,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         old=(pl.when("is_moved").then(_NONE_YET).otherwise("amount") - pl.col("deducted")).sum().over("base"),
         raises=pl.col("is_raise").cum_count().over("base"),
         taken_back=(pl.col("reversed") > 0).any().over("base"),
+        newest_balance_type=pl.col("balance_type").sort_by("opened_at", "credit_id").last().over("base"),
     )
     change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
     # Only those that change are numbered: entries have their numbers, and find what their preview said by them.
@@ -183,7 +184,6 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
     ups = listed.filter((pl.col("change") > 0) & ~pl.col("expired") & ~pl.col("taken_back")).select(
         "position",
         "member_id",
-        "balance_type",
         "credit_type",
         "reason",
         "reason_details",
@@ -191,6 +191,7 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         "priority",
         "expires_at",
         "system",
+        balance_type=pl.col("newest_balance_type"),
         entry_id=desk.number,
         credit_id=desk.number,
         entry_type=pl.lit("created"),

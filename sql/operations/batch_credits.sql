@@ -1,11 +1,21 @@
 -- Every credit that carries the batch's id, with what has become of it by $at: one row per credit.
-with recursive moved as (
+with recursive adjustments as (
+  select entry_id
+  from ledger.entries
+  where merchant_id = $merchant_id and batch_id = $batch_id and entry_type = 'deducted'
+),
+
+moved as (
   select
     movement.merchant_id,
     movement.credit_id,
     coalesce(-sum(movement.signed_amount) filter (where movement.movement_type in ('redeemed', 'refunded')), 0)
       as used,
-    coalesce(sum(movement.amount) filter (where movement.movement_type = 'deducted'), 0) as deducted,
+    -- By what adjusted the batch. What took from the member for another reason is a use of it.
+    coalesce(sum(movement.amount) filter (
+      where movement.movement_type = 'deducted'
+      and movement.entry_id in (from adjustments)
+    ), 0) as deducted,
     coalesce(sum(movement.amount) filter (where movement.movement_type = 'reversed'), 0) as reversed,
     arg_max(movement.remaining, movement.sequence) as remaining,
     -- The latest word, which may be that it never expires: arg_max would pass that over.
