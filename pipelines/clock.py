@@ -164,7 +164,8 @@ def _over_columns(convert: Callable[[Micros, str], Micros]) -> Callable[[Any, An
 def _shift(micros: Micros, timezone: str, *, local: bool) -> Micros:
     if micros.size == 0:
         return micros
-    years = np.array([np.min(micros), np.max(micros)], dtype="datetime64[us]").astype("datetime64[Y]").astype(int) + 1970
+    ends = np.array([np.min(micros), np.max(micros)], dtype="datetime64[us]")
+    years = ends.astype("datetime64[Y]").astype(int) + 1970
     # Outside the years that the ledger takes, the offset at their edge will do: such times are refused elsewhere.
     first, last = (int(year) for year in np.clip((years[0] - 1, years[1] + 1), FIRST_YEAR - 1, LAST_YEAR + 1))
     starts, offsets = _offsets(timezone, first, last, local)
