@@ -28,9 +28,11 @@ _MACROS = {
     "percent(part, whole)": """
         rtrim(rtrim(round(100 * part::double / whole::double, 1)::decimal(18, 1)::varchar, '0'), '.') || ' %'""",
     "said(text)": "'\"' || if(length(text) > 80, left(text, 79) || '…', text) || '\"'",
+    # The same for all texts that read the same: whatever their case, their spaces, and what their accents are made of.
+    "folded(text)": r"lower(nfc_normalize(trim(regexp_replace(text, '[\s\p{Z}]+', ' ', 'g'))))",
     # Who created something, by which one person is told from another: the email, or the name where there is none.
     # Where a person goes by several names, a flag has the least: any of them would be another from run to run.
-    "person(creator)": "lower(trim(coalesce(nullif(regexp_extract(creator, '<([^<>]*)>$', 1), ''), creator)))",
+    "person(creator)": "folded(coalesce(nullif(regexp_extract(creator, '<([^<>]*)>$', 1), ''), creator))",
     "ids(list_of_ids)": f"""
         array_to_string(list_sort(list_of_ids)[1:{SHOWN_IDS}], '; ')
         || if(len(list_of_ids) > {SHOWN_IDS}, ' … and ' || format('{{:,}}', len(list_of_ids) - {SHOWN_IDS}) || ' more',

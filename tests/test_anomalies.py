@@ -713,6 +713,22 @@ def test_a_credit_above_the_limit_that_nobody_else_approved() -> None:
     }  # fmt: skip
 
 
+def test_a_name_and_a_reason_are_the_same_whatever_their_accents_and_spaces_are_made_of() -> None:
+    composed, decomposed = "Zo\u00eb  Roux", "Zoe\u0308\u00a0roux"
+    june = audit(
+        [
+            credit("self", amount="150.00", **by(composed, approved_by=decomposed)),
+            credit("other", amount="150.00", **by("Zoe Roux", approved_by=decomposed)),
+            *recipients("r1", "a", reason="D\u00e9lai 1"),
+            *recipients("r2", "b", reason="De\u0301lai\u00a02"),
+            *recipients("r3", "c", reason="d\u00c9lai  \u0663"),
+        ],
+        store(approval_limit=Decimal(100)),
+    )
+    assert [row["credit_id"] for row in flags(june, "unapproved_over_limit")] == ["self"]
+    assert_rows(flags(june, "systemic_reason"), "batch_id    amount_at_risk\nr1; r2; r3  30.00")
+
+
 def test_without_a_limit_nothing_needs_approval() -> None:
     june = audit([credit("large", amount="100000.00"), credit("larger", amount="200000.00")])
     for rule in ("unapproved_over_limit", "split_under_limit", "just_under_limit"):

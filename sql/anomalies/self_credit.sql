@@ -25,4 +25,4 @@ join facts.credits as credit
 join ledger.members as member
   on member.merchant_id = credit.merchant_id
   and member.member_id = credit.member_id
-  and lower(trim(member.email)) = person(credit.creator)
+  and folded(member.email) = person(credit.creator)

@@ -10,9 +10,9 @@
 with alike as (
   select
     batch.*,
-    concat(lower(reason), '|', lower(description)) as text,
+    concat(folded(reason), '|', folded(description)) as text,
     -- Codes that are nothing but digits are told apart by them.
-    coalesce(nullif(regexp_replace(text, '[\d\s]', '', 'g'), '|'), text) as words
+    coalesce(nullif(regexp_replace(text, '[\p{Nd} ]', '', 'g'), '|'), text) as words
   from audits.credits_batches as batch
   semi join settings.periods as period
     on period.merchant_id = batch.merchant_id and period.period = batch.period

@@ -36,5 +36,5 @@ join facts.credits as credit
 where coalesce(trim(credit.approved_by), '') = ''
   -- It should be an email; a source may put a name there, or a name and an email, as of the creator.
   or person(trim(credit.approved_by)) in (
-    person(credit.creator), lower(trim(nullif(regexp_extract(credit.creator, '^([^<>]+)<', 1), '')))
+    person(credit.creator), folded(nullif(regexp_extract(credit.creator, '^([^<>]+)<', 1), ''))
   )
