@@ -183,7 +183,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Rollforward"]:
         """Hold the shards of the merchants asked for until the run ends."""
-        speaks = voice.get() or Voice(context.log.info if context.log else print)
+        speaks = voice.get() or _until_canceled(context, context.log.info if context.log else print)
         with for_people(), ExitStack() as stack:
             see_that_texts_are_kept()
             home = find_home(self.home or None)
@@ -237,6 +237,24 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                     stack.push(opening.pop_all())
                     return chosen, wrong, held_back, opened
             speaks.say("merchants.toml has changed while this run waited: reading it again.")
+
+
+def _until_canceled(context: dg.InitResourceContext, said: Say) -> Voice:
+    """A voice that ends a run which is to be terminated, between two steps.
+
+    Dagster's signal does, but not where Python or DuckDB swallow what it raises: in a callback, in a constant.
+    """
+
+    def say(message: str) -> None:
+        said(message)
+        doing(message)
+
+    def doing(_what: str) -> None:
+        run = context.instance.get_run_by_id(context.run.run_id) if context.run and context.instance else None
+        if run and run.status == dg.DagsterRunStatus.CANCELING:
+            raise dg.DagsterExecutionInterruptedError
+
+    return Voice(say, doing)
 
 
 def unwatched(**config: Any) -> dict[str, Any]:

@@ -449,6 +449,29 @@ def test_a_run_that_is_terminated_in_the_midst_of_a_query_ends_there_and_blames_
     assert {one["outcome"] for one in again["workbook/credits_workbook"]["published"]} == {"written"}
 
 
+def test_a_run_that_is_terminated_ends_before_its_next_step_where_its_signal_was_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_home(tmp_path)
+    made.land("acme/entries/june.csv", entries_csv("entry_id\none\n"))
+    built, build = [], reports.build
+
+    def canceled(connection: duckdb.DuckDBPyConnection, name: str) -> reports.Built:
+        built.append(name)
+        (run,) = opened.get_runs()
+        # Dagster writes this down before it sends its signal, of which nothing else is left here.
+        opened.report_run_canceling(run)
+        return build(connection, name)
+
+    monkeypatch.setattr(reports, "build", canceled)
+    config = {"resources": {"rollforward": {"config": {"home": str(made.home.path)}}}, "loggers": {"console": QUIET}}
+    with runs.instance_of(made.home) as opened, pytest.raises(dg.DagsterExecutionInterruptedError):
+        defs.resolve_job_def("monthly_report").execute_in_process(
+            instance=opened, tags={PARTITION_NAME_TAG: "2026-06-01"}, run_config=config
+        )
+    assert len(built) == 1
+
+
 @pytest.mark.parametrize("where", ["reports", "views"])
 def test_a_run_that_is_terminated_while_a_query_works_out_local_times_ends_there_and_blames_no_merchant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
