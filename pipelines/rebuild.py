@@ -4,7 +4,7 @@ That the ledger is a function of archive, journal and settings is proved here, b
 beside the new one until the next rebuild.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,16 +19,20 @@ from pipelines.shards import LedgerUnavailableError, Say
 # operations that nobody went through with. What is made anew for each report (reports, audits) is not among these.
 _NO_CONTENT = {"ledger.landing", "ledger.readings", "ledger.previews", "ledger.preview_recipients", "facts.replayed"}
 CONTENT = tuple(table for table in shards.LEDGER_TABLES if table not in _NO_CONTENT)
+_MOVEMENTS = "facts.movements"
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A shard's ledger after a rebuild. `differences` tells each table that came out otherwise than it was."""
+    """A shard's ledger after a rebuild. `differences` tells each table that came out otherwise than it was, `restated`
+    of each merchant what of its published months did.
+    """
 
     shard: str
     entries: int
     movements: int
     differences: tuple[str, ...]
+    restated: tuple[str, ...]
     compared: bool
     swapped: bool
 
@@ -36,7 +40,8 @@ class Rebuilt:
         held = "the same as before" if self.compared else "there was no readable ledger to compare with"
         if self.differences:
             held = "; ".join(self.differences)
-        return f"{self.shard}: {self.entries:,} entries, {self.movements:,} movements; {held}."
+        said = f"{self.shard}: {self.entries:,} entries, {self.movements:,} movements; {held}."
+        return "\n".join((said, *self.restated))
 
 
 def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
@@ -75,7 +80,7 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
                     "select (select count(*) from ledger.entries), (select count(*) from facts.movements)"
                 ).fetchone()
                 assert counts is not None
-            compared, differences = _compare(home, beside, path)
+            compared, differences, restated = _compare(home, beside, path)
         except BaseException:
             _remove(beside)
             raise
@@ -88,28 +93,30 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
             say(
                 f'{faults.told(problem) or problem} The ledger "{name}" is made again; readers see it as it was before.'
             )
-    return Rebuilt(name, int(counts[0]), int(counts[1]), differences, compared, swapped=True)
+    return Rebuilt(name, int(counts[0]), int(counts[1]), differences, restated, compared, swapped=True)
 
 
-def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...]]:
-    """Whether the former ledger could be read, and what is otherwise in the new one.
+def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
+    """Whether the former ledger could be read, what is otherwise in the new one, and what of published months is.
 
     In a database of its own: one that is damaged takes what it is attached to with it.
     Raises LedgerUnavailableError where the machine refuses to have it read: that says nothing of what it holds.
     """
     if not former.exists():
-        return False, ()
+        return False, (), ()
     try:
         with database.connect(temp_directory=str(former.with_suffix(".scratch"))) as connection:
             # What is in the former's WAL counts too; only a writer may read that, so it may not be read-only.
             shards.attach(connection, str(former), "former")
             shards.attach(connection, str(new), "new", read_only=True)
             _hold_journal(home, connection)
-            return True, tuple(filter(None, (_difference(connection, table) for table in CONTENT)))
+            differences = {table: said for table in CONTENT if (said := _difference(connection, table))}
+            restated = _restated(connection) if _MOVEMENTS in differences else ()
+            return True, tuple(differences.values()), tuple(restated)
     except duckdb.Error as problem:
         if text := faults.refused(problem):
             raise LedgerUnavailableError(text) from None
-        return False, ()
+        return False, (), ()
 
 
 def _hold_journal(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
@@ -134,11 +141,10 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None
     before, now = (_columns(connection, one, table) for one in ("former", "new"))
     if not before:
         return f"{table}: was not there before"
-    shared = ", ".join(f'"{name}"' for name in now if name in before)
-    rows = {ledger: f"select {shared} from {ledger}.{table}" for ledger in ("former", "new")}  # noqa: S608 - our own tables
+    shared = [name for name in now if name in before]
     lost, new = (
-        _count(connection, f"select count(*) from ({rows[one]} except all {rows[other]})")  # noqa: S608 - the same
-        for one, other in (("former", "new"), ("new", "former"))
+        _count(connection, f"select count(*) from ({_only_in(one, table, shared)})")  # noqa: S608 - our own tables
+        for one in ("former", "new")
     )
     said = [
         *([f"{lost:,} rows of before are gone or changed, {new:,} are new or changed"] if lost or new else []),
@@ -146,6 +152,38 @@ def _difference(connection: duckdb.DuckDBPyConnection, table: str) -> str | None
         *(f"column {name} is gone" for name in before if name not in now),
     ]
     return f"{table}: {', '.join(said)}" if said else None
+
+
+def _only_in(ledger: str, table: str, columns: Sequence[str]) -> str:
+    """The rows of a table that one of the two ledgers has and the other has not, as a query."""
+    other, named = "new" if ledger == "former" else "former", ", ".join(f'"{name}"' for name in columns)
+    return f"(select {named} from {ledger}.{table} except all select {named} from {other}.{table})"  # noqa: S608 - the same
+
+
+def _restated(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Of each merchant whose published months rest on other movements now, since when and what to do.
+
+    Both ledgers have the same events: settings are others, or the software is.
+    """
+    before = _columns(connection, "former", _MOVEMENTS)
+    # These two change with what comes after a month, too.
+    shared = [name for name in _columns(connection, "new", _MOVEMENTS) if name in before]
+    told = [name for name in shared if name not in ("sequence", "valid_until")]
+    if not {"merchant_id", "occurred_at", "day"} <= {*told}:
+        return
+    found = connection.execute(
+        "select merchant_id, min(day), list(distinct period order by period) from"  # noqa: S608 - the same
+        f" (from {_only_in('former', _MOVEMENTS, told)} union all from {_only_in('new', _MOVEMENTS, told)})"
+        " join (from new.ledger.published where is_final) using (merchant_id)"
+        " where occurred_at < as_of group by merchant_id order by merchant_id"
+    ).fetchall()
+    for merchant_id, first_day, periods in found:
+        months = f"{periods[0]} and all since" if len(periods) > 1 else periods[0]
+        yield (
+            f"{merchant_id}: movements of published months come out otherwise, the first on {first_day}. What was"
+            f" published stays; reported again, {months} can become a new version. If a setting has changed by mistake,"
+            " put it back and rebuild again."
+        )
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, ledger: str, table: str) -> list[str]:

@@ -20,6 +20,7 @@ import pytest
 from pipelines import alerts, database, due, landing, liveness, runs, sensors
 from pipelines.alerts import Message
 from pipelines.definitions import defs
+from pipelines.rebuild import rebuild
 from pipelines.resources import Voice
 from pipelines.schedules import monthly_credit_reports
 from pipelines.settings import read_each_merchant
@@ -585,6 +586,25 @@ def test_another_policy_that_would_restate_published_months_is_refused_unless_as
     }  # fmt: skip
     # It has been restated; from here on these are the policies.
     assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 2)
+
+
+def test_a_rebuild_says_which_published_months_another_policy_changes(home: Installation) -> None:
+    home.land("acme/entries/more.csv", entries_csv("""
+        entry_id  entry_type  occurred_at        amount  expires_at
+        soon      created     2026-05-11T12:00Z   5.00    2027-01-01
+        spend     redeemed    2026-06-12T12:00Z   4.00
+    """))  # fmt: skip
+    report(home, "2026-05", "2026-06")
+    (same,) = rebuild(home.home, wait_s=0, say=home.said.append)
+    assert (same.differences, same.restated) == ((), ())
+    home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\ndraw_order = "oldest_first"'))
+    (other,) = rebuild(home.home, wait_s=0, say=home.said.append)
+    (told,) = str(other).splitlines()[1:]
+    assert told.startswith("acme: movements of published months come out otherwise, the first on 2026-06-12.")
+    assert "reported again, 2026-06 can become a new version." in told
+    home.configure(TWO)
+    rebuild(home.home, wait_s=0, say=home.said.append)
+    assert outcomes(report(home, "2026-06"))["acme 2026-06"] == ("unchanged", 1)
 
 
 def test_another_timezone_leaves_the_books_as_closed_and_a_late_entry_is_told_once(home: Installation) -> None:
