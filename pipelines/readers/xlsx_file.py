@@ -126,8 +126,12 @@ def _has_document_type(part: IO[bytes]) -> bool:
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = doctype, element
     try:
-        while not found and (chunk := part.read(START_BYTES)):
-            parser.Parse(chunk)
+        is_read = False
+        while not found and not is_read:
+            chunk = part.read(START_BYTES)
+            is_read = not chunk
+            # Since Expat 2.6 what comes last is looked at when it is told that nothing follows.
+            parser.Parse(chunk, is_read)
     except expat.ExpatError:
         pass  # not well-formed: whoever reads it will say so
     return any(found[:1])
