@@ -71,7 +71,7 @@ def reap(instance: dg.DagsterInstance, home: Home, say: Say) -> None:
             (_folder(home) / run.run_id).unlink(missing_ok=True)
     going_on = {record.dagster_run.run_id for record in unfinished}
     for path in _folder(home).iterdir() if _folder(home).is_dir() else ():
-        if path.name not in going_on and path.name not in _held and _is_free(path):
+        if path.name not in going_on and path.name not in _held and is_free(path):
             path.unlink(missing_ok=True)
 
 
@@ -79,13 +79,13 @@ def _is_dead(home: Home, run: dg.DagsterRun, updated_at: datetime) -> bool:
     if run.run_id in _held:
         return False
     if (path := _folder(home) / run.run_id).exists():
-        return _is_free(path)
+        return is_free(path)
     if updated_at.tzinfo is None:
         updated_at = updated_at.replace(tzinfo=UTC)
     return run.status != dg.DagsterRunStatus.NOT_STARTED and datetime.now(UTC) - updated_at > LOADING
 
 
-def _is_free(path: Path) -> bool:
+def is_free(path: Path) -> bool:
     """Whether nobody holds the file's lock."""
     try:
         file = os.open(path, os.O_RDWR)

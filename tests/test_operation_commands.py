@@ -12,7 +12,7 @@ from pipelines.definitions import defs
 from pipelines.operations import jobs
 from pipelines.operations.catalogue import OPERATIONS
 from pipelines.settings import Home
-from tests.desks import ANN, OLGA, make_office
+from tests.desks import ANN, OLGA, end_of_process, make_office
 from tests.processes import rollforward
 
 WHO = ("--merchant", "acme", "--actor", ANN)
@@ -166,6 +166,7 @@ def test_a_run_of_the_launchpad_that_ended_before_it_told_its_result_is_told_by_
     before = balance_of_ben(home)
     monkeypatch.setattr(jobs, "_told", end)
     assert not launch_recount(home).success
+    end_of_process()
     monkeypatch.undo()
     # Another run comes between, such as the sensor's.
     rollforward(home, "ingest")

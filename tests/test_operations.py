@@ -20,7 +20,7 @@ from pipelines.promises import BrokenPromiseError
 from pipelines.rebuild import rebuild
 from pipelines.replay import UndeclaredBalanceTypeError
 from pipelines.shards import LedgerUnavailableError
-from tests.desks import ANN, BO, OLGA, Office, make_office
+from tests.desks import ANN, BO, OLGA, Office, end_of_process, make_office
 from tests.homes import ACME
 
 
@@ -701,10 +701,23 @@ def test_an_operation_killed_before_its_result_was_told_is_told_by_the_next_run_
     with office.desk(request, "adjust") as desk:
         engine.perform(desk, operation, request)
     # The ledger has it, the run has ended, and nobody has been told.
+    end_of_process()
     assert office.do("adjust", **asked).already
     assert office.balance("ada") == "15.00"
     assert not office.do("adjust", **asked).already, "asked once more, it is done once more"
     assert office.balance("ada") == "20.00"
+
+
+def test_who_asks_the_same_while_another_is_about_to_be_told_is_not_taken_for_the_other(office: Office) -> None:
+    operation = OPERATIONS["adjust"]
+    asked = {"member": "ada", "amount": "5", "reason": "Other reason", "other_reason": "x"}
+    request = operation.request(merchant="acme", actor=ANN, **asked)
+    with office.desk(request, "adjust") as desk:
+        engine.perform(desk, operation, request)
+    # It has the ledger no more, and its process is still there.
+    assert not office.do("adjust", **asked).already
+    assert office.balance("ada") == "20.00"
+    end_of_process()
 
 
 def test_a_run_executed_again_does_not_repeat_its_operation(office: Office) -> None:
