@@ -400,8 +400,9 @@ def test_step_13_after_a_correction_a_new_preview_must_be_run(office: Office) ->
     with pytest.raises(RefusedError) as refused:
         office.process(made, actor=ANN)
     assert str(refused.value) == (
-        f"The data has changed since the preview {made.preview_id} was made: 1 no longer belong to it (lee);"
-        " 1 belong to it now (sol); 1 have changed (ray). Nothing was posted. Make a new preview and look at it."
+        f"The data has changed since the preview {made.preview_id} was made: 1 recipient no longer belongs to it"
+        " (lee); 1 recipient belongs to it now (sol); 1 recipient has changed (ray). Nothing was posted."
+        " Make a new preview and look at it."
     )
     assert office.rows("from ledger.entries") == []
     (kept,) = office.rows("select kind, status from ledger.operations")
@@ -520,6 +521,7 @@ def test_a_batch_that_got_another_amount_is_not_flagged_for_it(office: Office) -
 def test_a_credit_above_the_approval_limit_needs_another_person(office: Office) -> None:
     office.settings("approval_limit = 10.00")
     made = previewed(office)
+    assert "above approval_limit 10.00: to process it, approved_by must name another person" in made.warnings[-1]
     with pytest.raises(RefusedError, match=r"is above approval_limit 10\.00: approved_by must name another person"):
         office.process(made, actor=ANN)
     assert {entry["approved_by"] for entry in processed(office, made, approved_by=BO)} == {BO}
@@ -656,14 +658,14 @@ def test_credits_of_a_csv_that_have_expired_by_now_are_warned_of_and_not_issued_
 def test_a_csv_that_has_changed_since_its_preview_is_refused(office: Office) -> None:
     made = csv_preview(office, "member_id,amount\nlee,5\nray,5\n")
     csv_preview(office, "member_id,amount\nlee,5\nray,6\n")
-    with pytest.raises(RefusedError, match=r"1 have changed \(ray\)"):
+    with pytest.raises(RefusedError, match=r"1 recipient has changed \(ray\)"):
         office.process(made, actor=ANN)
 
 
 def test_a_csv_in_which_an_expiry_has_moved_by_seconds_is_refused(office: Office) -> None:
     made = csv_preview(office, "member_id,amount,expires_at\nlee,5,2099-06-30\n")
     csv_preview(office, "member_id,amount,expires_at\nlee,5,2099-06-30T23:59:00\n")
-    with pytest.raises(RefusedError, match=r"1 have changed \(lee\)"):
+    with pytest.raises(RefusedError, match=r"1 recipient has changed \(lee\)"):
         office.process(made, actor=ANN)
 
 

@@ -568,7 +568,9 @@ def test_a_preview_processed_again_posts_nothing(sale: Office) -> None:
 def test_a_preview_whose_data_has_changed_is_refused_with_what_changed(sale: Office) -> None:
     shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
     use(sale)
-    with pytest.raises(RefusedError, match=r"2 have changed \(cy, di\). Nothing was posted. Make a new preview"):
+    with pytest.raises(
+        RefusedError, match=r"2 recipients have changed \(cy, di\). Nothing was posted. Make a new preview"
+    ):
         sale.process(shown)
 
 

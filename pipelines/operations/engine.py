@@ -217,6 +217,9 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
     with _refusals(desk, operation.kind, request):
         _allow(desk, operation.role)
         plan = operation.plan(desk, request)
+    warnings = plan.warnings
+    if desk.approved_by is None and (why := _why_approval(desk, plan)):
+        warnings += (f"{why}: to process it, approved_by must name another person who is {operation.role} or higher.",)
     recipients = recipients_of(plan)
     told = json.dumps(asked(request), sort_keys=True, ensure_ascii=False)
     data_hash = hashlib.sha256(recipients.write_csv().encode()).hexdigest()
@@ -231,7 +234,7 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
         "request": told,
         "data_hash": data_hash,
         "filters": plan.filters,
-        "warnings": "\n".join(plan.warnings) or None,
+        "warnings": "\n".join(warnings) or None,
         "recipients": recipients.height,
         "unit": plan.unit,
         "total": plan.total,
@@ -245,9 +248,7 @@ def preview(desk: Desk, operation: Operation, request: Who) -> Preview:
         posting.insert(connection, "ledger.previews", ledger.Previews, row)
         connection.from_arrow(kept.to_arrow()).insert_into("ledger.preview_recipients")
     csv_file = desk.keep_csv(preview_id, recipients)
-    return Preview(
-        preview_id, operation.kind, plan.filters, plan.warnings, plan.unit, plan.total, recipients, str(csv_file)
-    )
+    return Preview(preview_id, operation.kind, plan.filters, warnings, plan.unit, plan.total, recipients, str(csv_file))
 
 
 def process(desk: Desk, operation: Operation, preview_id: str, exclude: Sequence[str], request: Who) -> Outcome:
@@ -334,16 +335,20 @@ def _allow(desk: Desk, role: Role) -> None:
         raise unknown("actor", desk.actor, f"is {actor.role} in access.toml, and this needs {role}. {who}")
 
 
-def _approve(desk: Desk, role: Role, plan: Plan) -> None:
-    """Where a limit asks for it, another person with the role must have approved."""
-    why = plan.approval
+def _why_approval(desk: Desk, plan: Plan) -> str | None:
+    """Which limit asks that another person approves; None where no limit does."""
     limit = desk.merchant.approval_limit
-    if why is None and limit is not None:
+    if plan.approval is None and limit is not None:
         over = plan.entries.filter((pl.col("entry_type") == "created") & (pl.col("amount") > limit))["amount"].max()
         if isinstance(over, Decimal):
-            why = f"A credit of {desk.told(over, plan.unit)} is above approval_limit {limit:f}"
+            return f"A credit of {desk.told(over, plan.unit)} is above approval_limit {limit:f}"
+    return plan.approval
+
+
+def _approve(desk: Desk, role: Role, plan: Plan) -> None:
+    """Where a limit asks for it, another person with the role must have approved."""
     if desk.approved_by is None:
-        if why is not None:
+        if why := _why_approval(desk, plan):
             raise RefusedError(f"{why}: approved_by must name another person who is {role} or higher.")
         return
     if desk.approved_by.casefold() == desk.actor.casefold():
@@ -378,8 +383,12 @@ def _refuse_what_changed(desk: Desk, preview_id: str, plan: Plan) -> None:
         )
     )
     said = [
-        f"{count:,} {what} ({', '.join(rows['member_id'].head(3))}{', …' if count > 3 else ''})"
-        for what, rows in (("no longer belong to it", gone), ("belong to it now", new), ("have changed", changed))
+        f"{counted(count, *what)} ({', '.join(rows['member_id'].head(3))}{', …' if count > 3 else ''})"
+        for what, rows in (
+            (("recipient no longer belongs to it", "recipients no longer belong to it"), gone),
+            (("recipient belongs to it now", "recipients belong to it now"), new),
+            (("recipient has changed", "recipients have changed"), changed),
+        )
         if (count := rows.height)
     ]
     if said:
