@@ -132,6 +132,27 @@ def test_every_kind_of_finding_has_a_rule() -> None:
     assert kinds <= {rule.name for rule in anomalies.rules()}
 
 
+def test_the_evidence_of_a_flag_is_a_row_in_its_own_unit() -> None:
+    """Dollars stand first among the member's credits, and tokens in the batch's rows."""
+    june = audit(
+        """
+        entry_id  entry_type      occurred_at       member_id  amount  balance_type  batch_id
+        dollars   created         2026-05-01T12:00  ada         10.00  default
+        loyalty   created         2026-05-02T12:00  ada         40.00  winston
+        of-usd    created         2026-06-01T12:00  bob         10.00  default       mixed
+        of-tkn    transferred_in  2026-06-01T12:00  bob          7.00  winston       mixed
+        """,
+        balances="member_id  balance_type  as_of       balance\nada        winston       2026-06-10  41.00",
+        batches="batch_id  issued_at         declared_total\nmixed     2026-06-01T12:00  9.00",
+    )
+    places = {"Extant Credits": june["extant_credits"], "Credits Batches": table(june, "credits_batches")}
+    found = [*flags(june, "balance_mismatch"), *flags(june, "batch_total_mismatch")]
+    assert [(row["evidence_sheet"], row["unit"]) for row in found] == [*zip(places, ("TKN", "USD"), strict=True)]
+    for row in found:
+        (place,) = places[row["evidence_sheet"]].where(position=row["evidence_position"])
+        assert place["unit"] == row["unit"]
+
+
 def test_an_entry_that_was_told_otherwise_is_flagged_in_the_period_in_which_that_came() -> None:
     ledger = audited_ledger([credit("one", "2026-05-03T12:00"), credit("two", "2026-05-03T12:00", "5.00")])
     for row, entry_id, reason, at in (

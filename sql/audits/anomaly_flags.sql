@@ -1,35 +1,36 @@
 -- What the rules of sql/anomalies found in each period, and where the evidence stands: one row per flag.
 --
 -- The evidence is looked for in the period's own sheets: the first of the flag's entries that has a row in one, else its
--- batch, else its credit.
+-- batch, else its credit. Where a batch or a member has rows in several units, it is one in the flag's own.
 with found as materialized (
   select row_number() over () as flag, *, list_sort(entry_ids) as sorted_ids from found_flags
 ),
 
 -- Every row of the sheets, by what it is about; in the order of the sheets.
 rows_of_sheets as (
-  select merchant_id, period, 1 as sheet_number, 'Credits Created' as sheet, 'created' as kind, credit_id as id, position
+  select merchant_id, period, 1 as sheet_number, 'Credits Created' as sheet, 'created' as kind, credit_id as id,
+    unit, position
   from reports.credits_created
   union all
-  select merchant_id, period, 2, 'Credit Redemptions', 'redeemed', redemption_id, position
+  select merchant_id, period, 2, 'Credit Redemptions', 'redeemed', redemption_id, unit, position
   from reports.credit_redemptions
   union all
-  select merchant_id, period, 3, 'Credit Redemption Refunds', 'refunded', refund_id, position
+  select merchant_id, period, 3, 'Credit Redemption Refunds', 'refunded', refund_id, unit, position
   from reports.credit_redemption_refunds
   union all
-  select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, position
+  select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, unit, position
   from reports.credit_expirations
   union all
-  select merchant_id, period, 5, 'Extant Credits', 'extant', credit_id, position
+  select merchant_id, period, 5, 'Extant Credits', 'extant', credit_id, unit, position
   from reports.extant_credits
   union all
-  select merchant_id, period, 5, 'Extant Credits', 'member', user_id, position
+  select merchant_id, period, 5, 'Extant Credits', 'member', user_id, unit, position
   from reports.extant_credits
   union all
-  select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, position
+  select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, unit, position
   from reports.credit_adjustments
   union all
-  select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, position
+  select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, unit, position
   from audits.credits_batches
 ),
 
@@ -40,20 +41,20 @@ shown as (
 
 -- What each flag's evidence is about, the best first.
 sought as (
-  select named.flag, 1 as choice, movement.merchant_id, named.period, movement.movement_type as kind,
+  select named.flag, 1 as choice, movement.merchant_id, named.period, named.unit, movement.movement_type as kind,
     if(movement.movement_type in ('created', 'expired'), movement.credit_id, movement.movement_id) as id
-  from (select flag, merchant_id, period, unnest(sorted_ids) as entry_id from found) as named
+  from (select flag, merchant_id, period, unit, unnest(sorted_ids) as entry_id from found) as named
   join facts.movements as movement
     on movement.merchant_id = named.merchant_id and movement.entry_id = named.entry_id and movement.part = 1
   union all
-  select flag, 2, merchant_id, period, 'batch', split_part(batch_id, '; ', 1)
+  select flag, 2, merchant_id, period, unit, 'batch', split_part(batch_id, '; ', 1)
   from found
   union all
-  select flag, 3, merchant_id, period, unnest(['created', 'expired', 'extant']), credit_id
+  select flag, 3, merchant_id, period, unit, unnest(['created', 'expired', 'extant']), credit_id
   from found
   union all
   -- What is about an account that has not moved in the period: what the member has.
-  select flag, 4, merchant_id, period, 'member', member_id
+  select flag, 4, merchant_id, period, unit, 'member', member_id
   from found
   where credit_id is null and batch_id is null
 ),
@@ -61,8 +62,8 @@ sought as (
 evidence as (
   select
     sought.flag,
-    arg_min(shown.sheet, (choice, sheet_number, position)) as sheet,
-    arg_min(shown.position, (choice, sheet_number, position)) as position
+    arg_min(shown.sheet, (choice, coalesce(sought.unit <> shown.unit, false), sheet_number, position)) as sheet,
+    arg_min(shown.position, (choice, coalesce(sought.unit <> shown.unit, false), sheet_number, position)) as position
   from sought
   join shown using (merchant_id, period, kind, id)
   group by sought.flag
