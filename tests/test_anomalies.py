@@ -171,6 +171,18 @@ def test_an_entry_that_was_told_otherwise_is_flagged_in_the_period_in_which_that
     assert_rows(flags(june, "entry_changed"), "entry_ids  amount_at_risk\none        10.00\ntwo         5.00")
 
 
+def test_what_a_run_of_a_month_that_goes_on_takes_in_is_flagged_in_that_run() -> None:
+    """Files are taken after as_of, which is when the run began."""
+    ledger = audited_ledger([credit("one", "2026-06-03T12:00")])
+    ledger.connection.execute(
+        "insert into ledger.rejected_rows by name select 'acme' as merchant_id, 1 as event, 'entries' as dataset,"
+        " 'a.csv' as source_file, 2 as source_row, 'entry_changed' as reason, '' as explanation, 'one' as row_id,"
+        " '' as sha256, '2026-06-15T12:00:03Z'::timestamptz as rejected_at"
+    )
+    (june,) = build(ledger, month(ledger, "2026-06", as_of="2026-06-15T12:00"))
+    assert_rows(flags(june, "entry_changed"), "entry_ids  amount_at_risk\none        10.00")
+
+
 def test_a_stated_balance_that_the_ledger_does_not_have() -> None:
     june = audit(
         """

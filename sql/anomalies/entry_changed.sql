@@ -30,7 +30,8 @@ from settings.periods as period
 join ledger.rejected_rows as rejected
   on rejected.merchant_id = period.merchant_id
   and rejected.rejected_at >= period.starts_at
-  and rejected.rejected_at < period.cutoff
+  -- Not until as_of: what a run of a month that goes on takes in comes after its as_of, and is no less wrong.
+  and rejected.rejected_at < period.ends_at
 join changed as entry
   on entry.merchant_id = rejected.merchant_id and entry.entry_id = rejected.row_id
 left join accounts_of('changed') as accounts
