@@ -148,6 +148,27 @@ def test_the_file_says_who_and_why_and_the_credits_where_it_does_not() -> None:
     assert found["issue_date"].isoformat() == "2026-06-01T08:59:00"
 
 
+def test_who_raised_a_batch_is_not_who_issued_it() -> None:
+    """Ann issued one; of the other the source does not say who did."""
+    ledger = audited_ledger(
+        """
+        entry_id  entry_type  occurred_at       member_id  amount  batch_id  creator_name  operation_id
+        hers      created     2026-06-01T12:00  ada        10.00   of-ann    Ann
+        untold    created     2026-06-02T12:00  ada        10.00   of-none
+        more      created     2026-06-03T12:00  ada         2.00   of-ann    Olga          raise
+        more-too  created     2026-06-03T12:00  ada         2.00   of-none   Olga          raise
+    """
+    )
+    ledger.connection.execute(
+        "insert into ledger.operations by name select 'acme' as merchant_id, 'raise' as operation_id,"
+        " 'adjust-batch' as kind, 'processed' as status, '2026-06-03'::timestamptz as finished_at"
+    )
+    (june,) = build(ledger, month(ledger, "2026-06"))
+    assert {row["batch_id"]: row["issued_by"] for row in table(june, "credits_batches")} == {
+        "of-ann": "Ann", "of-none": None,
+    }  # fmt: skip
+
+
 def test_what_differs_among_a_batchs_credits_is_various_be_it_with_one_member_or_between_two() -> None:
     common = {"entry_type": "created", "amount": "1.00"}
     ann = {

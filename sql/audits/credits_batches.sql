@@ -3,7 +3,18 @@
 -- What a batches file says of a batch comes first; what it does not say is taken from the batch's credits, where they
 -- all say the same. Recipients, credits and the total are of what was issued; what remains is of all credits that
 -- carry the batch's id, those transferred in too.
-with per_member as (
+--
+-- Who issued it is not who raised it with adjust-batch: such credits tell whose adjustment they are.
+with raises as (
+  select entry.merchant_id, entry.credit_id
+  from ledger.entries as entry
+  semi join (
+    from ledger.operations where kind = 'adjust-batch' and status = 'processed'
+  ) using (merchant_id, operation_id)
+  where entry.entry_type = 'created'
+),
+
+per_member as (
   select
     recipient.merchant_id,
     recipient.period,
@@ -28,8 +39,8 @@ with per_member as (
     ) as is_credited,
     bool_or(recipient.amount > 0 and credit.opened_at < period.starts_at) as was_there,
     min(credit.issued_at) as issued_at,
-    min(credit.creator) as creator,
-    max(credit.creator) as other_creator,
+    min(credit.creator) filter (raised.credit_id is null) as creator,
+    max(credit.creator) filter (raised.credit_id is null) as other_creator,
     min(credit.credit_type) as credit_type,
     max(credit.credit_type) as other_credit_type,
     min(credit.reason) as reason,
@@ -43,6 +54,8 @@ with per_member as (
     on credit.merchant_id = recipient.merchant_id and credit.credit_id = recipient.credit_id
   join settings.periods as period
     on period.merchant_id = recipient.merchant_id and period.period = recipient.period
+  left join raises as raised
+    on raised.merchant_id = recipient.merchant_id and raised.credit_id = recipient.credit_id
   group by recipient.merchant_id, recipient.period, recipient.batch_id, recipient.unit, recipient.member_id
 ),
 
