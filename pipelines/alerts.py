@@ -147,6 +147,7 @@ def _told(publication: Publication) -> str:
     for unit, totals in publication.totals.items():
         lines += [f"- {name.replace('_', ' ')}: {amount} {unit}" for name, amount in totals.items()]
     lines += [f"- changed: {change}" for change in publication.changes]
+    lines += [f"- {name} was there, of which the ledger does not know; it stays" for name in publication.unknown]
     if publication.set_aside:
         rows = counted(publication.set_aside, "row of its files is", "rows of its files are")
         lines.append(f"- {rows} set aside: `rollforward rejects --merchant {period.merchant.id}`")

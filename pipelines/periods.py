@@ -198,5 +198,7 @@ def tell(connection: duckdb.DuckDBPyConnection, periods: Iterable[Period]) -> No
     connection.execute(
         "create or replace table settings.published as"
         " select merchant_id, ((period || '-01')::date + interval 1 month)::date as next_day, closing_balances"
-        " from ledger.published where is_final and version = 1 and closing_balances is not null"
+        " from (from ledger.published where is_final"
+        "  qualify row_number() over (partition by merchant_id, period order by version) = 1)"
+        " where closing_balances is not null"
     )

@@ -34,7 +34,7 @@ class PublishError(ForPeopleError):
 @dataclass(frozen=True)
 class Publication:
     """A workbook in its place. `changes` says how its totals differ from the version before, `set_aside` how many rows
-    of the merchant's files are not in the ledger.
+    of the merchant's files are not in the ledger, `unknown` which workbooks had its place and were left there.
     """
 
     period: Period
@@ -45,6 +45,7 @@ class Publication:
     changes: tuple[str, ...]
     incomplete: str | None = None
     set_aside: int = 0
+    unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         said = {
@@ -53,8 +54,9 @@ class Publication:
             "restored": "was gone or changed, and has been written again",
         }[self.outcome]
         lines = [*self.changes, *([self.incomplete] if self.incomplete else [])]
-        if self.outcome == "written" and self.version > 1 and not self.changes:
+        if self.outcome == "written" and self.version > 1 + len(self.unknown) and not self.changes:
             lines.insert(0, "no total has changed; other cells have")
+        lines += [f"{name} was there, of which the ledger does not know; it stays as it is" for name in self.unknown]
         return "\n".join([f"{self.path} ({said})", *(f"  {line}" for line in lines)])
 
 
@@ -81,7 +83,13 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     path = shard.home.reports / _relative_path(period, version)
     beside = _write_beside(path, contents)
     sha256 = _sha256(beside)
+    unknown = []
     with _telling(path):
+        # Of a time that this ledger knows nothing of, as after the restore of an older backup: somebody may go by it.
+        while path.is_file() and _sha256(path) != sha256:
+            unknown.append(path.name)
+            version += 1
+            path = shard.home.reports / _relative_path(period, version)
         put_in_place(beside, path)
     newest = contents["provenance"]["newest_recorded_at"][0]
     event = Journal(shard.home).write(
@@ -106,7 +114,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
     )
     events.apply(shard, event)
     changes = _changes(json.loads(last["totals"]), totals) if last else ()
-    return Publication(period, path, version, "written", totals, changes, incomplete, set_aside)
+    return Publication(period, path, version, "written", totals, changes, incomplete, set_aside, tuple(unknown))
 
 
 def _relative_path(period: Period, version: int) -> Path:

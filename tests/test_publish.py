@@ -180,6 +180,30 @@ def test_a_late_entry_makes_version_2_beside_version_1_and_says_what_changed(hom
     assert published(home).outcome == "unchanged"
 
 
+def test_a_workbook_that_the_ledger_does_not_know_is_never_written_over(home: Home) -> None:
+    # Of months and versions made after the backup that this home was restored from, put back by who still had them.
+    (home.reports / FIRST).parent.mkdir(parents=True)
+    (home.reports / FIRST).write_bytes(b"as sent to the accountants")
+    first = published(home)
+    assert (first.outcome, first.version, first.path, first.changes) == ("written", 2, home.reports / SECOND, ())
+    assert str(first).splitlines()[1:] == [
+        "  credits-acme-2024-06.xlsx was there, of which the ledger does not know; it stays as it is"
+    ]
+    third = (home.reports / SECOND).with_name("credits-acme-2024-06-v3.xlsx")
+    third.write_bytes(b"sent too")
+    land(home, "entries", "late.csv", LATE)
+    later = published(home)
+    assert (later.version, later.unknown, len(later.changes)) == (4, (third.name,), 5)
+    assert ((home.reports / FIRST).read_bytes(), third.read_bytes()) == (b"as sent to the accountants", b"sent too")
+    assert [event["version"] for event in publications(home)] == [2, 4]
+    assert published(home).outcome == "unchanged"
+    # July opens with what was published first.
+    with ingested(home) as shard:
+        put(shard, month_of(shard.merchants["acme"], "2024-07"))
+        known = shard.connection.execute("select closing_balances from settings.published").fetchall()
+    assert [json.loads(told)["default"] for (told,) in known] == ["3.0000"]
+
+
 def test_a_change_that_leaves_the_totals_is_a_new_version_too(home: Home) -> None:
     published(home)
     land(home, "members", "m.csv", "member_id,email\nada,ada@acme.example\n")
