@@ -8,6 +8,7 @@ and journal, which proves on the way that they could be, and holds them against 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ import duckdb
 from pipelines import events, faults, promises, rebuild, replay, shards, stopping
 from pipelines.errors import ForPeopleError
 from pipelines.journal import Journal, make_folder, put_in_place, write_whole
-from pipelines.settings import Home, Merchant, read_merchants
+from pipelines.settings import MERCHANT_ID, Home, Merchant, read_merchants
 from pipelines.shards import Say
 
 MANIFEST = "backup.json"
@@ -36,6 +37,7 @@ _NOTHING = {"lost+found", UNFINISHED}
 # What a backup that was killed may have left.
 _UNFINISHED_BACKUP = {*SETTINGS, *FOLDERS, *(f".{name}.tmp" for name in (*SETTINGS, MANIFEST))}
 _COPY_BYTES = 8 * 2**20
+_HASH = re.compile(r"[0-9a-f]{64}")
 # What stops a replay stops no backup: archive, journal and settings are there all the same.
 _NOT_COUNTED = (
     *(shards.LedgerUnavailableError, promises.BrokenPromiseError),
@@ -191,6 +193,9 @@ def _hold_journal(home: Home) -> None:
     """
     journal = Journal(home)
     for folder in sorted(home.journal.iterdir()) if home.journal.is_dir() else ():
+        # What else lies there, as a file manager's own files, is no merchant's journal.
+        if not (MERCHANT_ID.fullmatch(folder.name) and folder.is_dir()):
+            continue
         for event in journal.missing(folder.name, ()):
             kept = event.kind != "publication" and event.content.get("sha256")
             if kept and not (home.archive / kept).is_file():
@@ -223,10 +228,16 @@ def _files(home: Home) -> Iterator[str]:
 def _below(folder: Path) -> Iterator[Path]:
     """The files in a folder and the folders below it; also in those that are links: reports may be on another disk."""
     seen: set[str] = set()
-    for above, folders, names in os.walk(folder, followlinks=True):
+    for above, folders, names in os.walk(folder, followlinks=True, onerror=_not_there_or_raise):
         seen.add(os.path.realpath(above))
         folders[:] = [name for name in folders if os.path.realpath(Path(above, name)) not in seen]
         yield from (Path(above, name) for name in names)
+
+
+def _not_there_or_raise(problem: OSError) -> None:
+    """A folder that this user may not look into would be left out without a word."""
+    if not isinstance(problem, FileNotFoundError):
+        raise problem
 
 
 def _copied(source: Path, target: Path, name: str) -> dict[str, Any]:
@@ -247,7 +258,8 @@ def _copied(source: Path, target: Path, name: str) -> dict[str, Any]:
         copy.flush()
         os.fsync(copy.fileno())
     sha256 = digest.hexdigest()
-    if PurePosixPath(name).parts[0] == "archive" and PurePosixPath(name).name != sha256:
+    kept_as = PurePosixPath(name).name if PurePosixPath(name).parts[0] == "archive" else ""
+    if _HASH.fullmatch(kept_as) and kept_as != sha256:
         beside.unlink()
         raise BackupError(
             f"{source / name} is damaged: its bytes are not those that its name is the hash of. Put it back from an"

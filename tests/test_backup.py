@@ -1,10 +1,12 @@
 """Backup and restore: what is in a backup, that a home made of it is the same, and what is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,6 +173,35 @@ def test_a_backup_has_the_workbooks_of_a_merchant_whose_reports_are_a_link_to_an
     (tmp_path / "share/again").symlink_to(tmp_path / "share")
     backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
     assert workbooks(tmp_path / "backup") == workbooks(reported)
+
+
+def test_what_people_left_in_archive_and_journal_keeps_nobody_from_a_backup(reported: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    for name in ("journal/.DS_Store", "journal/notes.txt", "archive/desktop.ini", "journal/Old copies/1.txt"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text("not ours", encoding="utf-8")
+    backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    made = restore(Home(tmp_path / "restored"), tmp_path / "backup", say=print)
+    assert (made.compared, made.differences) == (True, ())
+    assert (tmp_path / "restored/archive/desktop.ini").read_text("utf-8") == "not ours"
+
+
+def test_a_backup_is_refused_where_a_folder_of_workbooks_cannot_be_read(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(shutil.copytree(reported, tmp_path / "home"))
+    look = os.scandir
+
+    # The superuser, whom tests may be run by, may look everywhere.
+    def look_where_allowed(path: Any) -> Any:
+        if str(path) == str(home / "reports/acme"):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", look_where_allowed)
+    with pytest.raises(PermissionError, match="reports/acme"):
+        backup(Home(home), tmp_path / "backup", wait_s=0, say=print)
+    assert not (tmp_path / "backup" / MANIFEST).exists()
 
 
 def test_a_home_that_is_not_empty_is_not_restored_into(saved: Path, reported: Path) -> None:
