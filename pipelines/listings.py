@@ -4,6 +4,7 @@ The queries are in sql/listings. No lock is needed here, and nothing is ever wri
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,25 @@ import duckdb
 import polars as pl
 
 from pipelines import amounts, clock, database, models, shards
+from pipelines.journal import Journal
 from pipelines.settings import USUAL_DECIMALS, Home, Merchant, choose_merchants
 from pipelines.sheets import is_amount, kind_of
 from pipelines.worksheets import Column, FrameWorkbook
 
 # What spreadsheets run: also behind a tab or a line end, and in the wide forms of East Asian keyboards.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+_NEWEST_EVENTS = """
+select merchant_id, max(event)
+from (
+  select merchant_id, event from ledger.files
+  union all
+  select merchant_id, event from ledger.published
+  union all
+  select merchant_id, event from ledger.operations
+)
+group by merchant_id
+"""
 
 
 class ListingError(Exception):
@@ -77,7 +91,7 @@ def copies(
 
 
 def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:
-    """What to tell whoever reads a listing, where the ledger holds more than the copy that it is read from."""
+    """What to tell whoever reads a listing, where ledger or journal hold more than the copy that it is read from."""
     chosen, _ = choose_merchants(home, merchant_ids)
     for shard in shards.by_shard(chosen):
         if not shards.read_copy_is_current(home, shard):
@@ -86,6 +100,17 @@ def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:
                 f'The ledger "{shard}" is being changed, or its last run did not end well: this is how it was at'
                 f" {copied_at:%Y-%m-%d %H:%M} UTC. `rollforward ingest` brings it up to date."
             )
+    journal = Journal(home)
+    for connection, merchants in copies(home, merchant_ids):
+        # Who lists may be allowed to read no more than the copies.
+        with suppress(OSError, duckdb.Error):
+            known = dict(connection.execute(_NEWEST_EVENTS).fetchall())
+            for merchant in merchants.values():
+                if max(journal.numbers(merchant.id), default=0) > known.get(merchant.id, 0):
+                    return (
+                        f'The ledger "{merchant.shard}" lacks what the journal has of {merchant.id}, which was given to'
+                        " another shard, or whose last run did not end well. `rollforward ingest` brings it up to date."
+                    )
     return None
 
 

@@ -15,7 +15,7 @@ import pytest
 from pipelines import faults
 from pipelines.listings import FORMULA_BEGINNINGS
 from tests import acme
-from tests.homes import entries_csv, make_home
+from tests.homes import ACME, entries_csv, make_home
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
 
 
@@ -265,6 +265,23 @@ def test_rows_that_were_accepted_since_are_told_from_those_that_are_set_aside(tm
     assert b.endswith('"much" is not an amount; write it like 1234.50.')
     assert everything.stderr.startswith("1 row of these has been accepted since.\n1 row is set aside; ")
     assert rollforward(tmp_path, "rejects").stdout == f"{b}\n"
+
+
+def test_listings_say_whose_rows_are_not_in_the_shard_that_a_merchant_was_given_to(tmp_path: Path) -> None:
+    home = make_home(tmp_path, f"{ACME}[merchants.bo]\nname = 'Bo'\ntimezone = 'UTC'\ncurrency = 'USD'\nshard = 'b'\n")
+    home.land("acme/entries/june.csv", entries_csv("entry_id\ngood"))
+    home.land("bo/entries/june.csv", entries_csv("entry_id  amount\nwrong     x"))
+    rollforward(home.home.path, "ingest")
+    assert "lacks" not in rollforward(home.home.path, "balances").stderr
+    home.configure(home.home.merchants_file.read_text("utf-8").replace("shard = 'b'", ""))
+    listed = rollforward(home.home.path, "rejects")
+    assert "No row is set aside." in listed.stderr
+    assert 'The ledger "main" lacks what the journal has of bo, which was given to another shard' in listed.stderr
+    assert "lacks" not in rollforward(home.home.path, "rejects", "--merchant", "acme").stderr
+    rollforward(home.home.path, "ingest")
+    listed = rollforward(home.home.path, "rejects")
+    assert "bo/entries/june.csv, row 2" in listed.stdout
+    assert "lacks" not in listed.stderr
 
 
 @pytest.mark.parametrize("pages", ["portal", "ui"])
