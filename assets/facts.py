@@ -82,6 +82,7 @@ def replay_new_entries(
     session = rollforward.session
     rows, previews, replayed = dict.fromkeys(TABLES, 0), {}, {"members": 0, "entries": 0, "movements": 0}
     with for_people():
+        session.bring_in()
         for shard in session.shards:
             session.doing("Replaying")
             for result in session.replay_shard(shard):

@@ -51,6 +51,8 @@ class Session:
     periods: dict[str, list[Period]] = field(default_factory=dict)
     # What each shard has been asked for last.
     _asked: dict[str, list[Period]] = field(default_factory=dict)
+    # The shards whose files this run has taken.
+    taken: set[str] = field(default_factory=set)
     # The tables that this run has built, the facts among them: what else is there may be of another day.
     built: set[str] = field(default_factory=set)
     # What was seen when files were taken: what in landing/ was left alone, and why; a timezone that has changed since.
@@ -121,8 +123,22 @@ class Session:
             for shard in self.shards
         }
 
+    def bring_in(self) -> None:
+        """Take what is new in landing/, where no step of this run has.
+
+        A run that goes on from where another failed leaves out the step that takes files: of a merchant who was held
+        back then, nobody has taken them.
+        """
+        self.warnings += [] if self.taken else self.undeclared
+        for shard in self.shards:
+            if shard.name not in self.taken:
+                self.doing("Reading files")
+                self.ingest_shard(shard)
+        self.stop_if_nobody_is_left()
+
     def ingest_shard(self, shard: Shard) -> list[ingest.IngestResult]:
         """Take what is new in landing/ for each merchant of a shard, as the run is configured; keep its warnings."""
+        self.taken.add(shard.name)
         results = self.held_back.each(
             shard,
             lambda alone: ingest.ingest(alone, retry=self.retry_rejected, settled_s=self.settled_seconds, say=self.say),

@@ -132,12 +132,13 @@ def build_report(session: Session, name: str) -> list[reports.Built]:
 
 
 def bring_up(session: Session, names: Sequence[str]) -> None:
-    """Replay and build these report tables, each unless this run has done so.
+    """Take files, replay and build these report tables, each unless this run has done so.
 
     A run of some assets only, chosen on the page or run again from where another failed, finds in the others what they
     were on some other day, or nothing: sheets of one workbook that do not go together.
     """
     if REPLAYED not in session.built:
+        session.bring_in()
         for shard in session.shards:
             session.replay_shard(shard)
         session.built.add(REPLAYED)

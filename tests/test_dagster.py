@@ -17,6 +17,8 @@ import duckdb
 import openpyxl
 import polars as pl
 import pytest
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_job
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -328,6 +330,36 @@ def test_a_workbook_made_alone_is_made_of_sheets_of_one_moment(tmp_path: Path) -
     assert [row[0].value for row in book["Credits Created"]["G2:G3"]] == [7, 2.5]
     assert book["Summary Statistics"]["B5"].value == 9.5
     assert (published["version"], published["totals"]["USD"]["closing_balance"]) == (2, "9.50")
+
+
+@pytest.mark.parametrize("job", ["monthly_report", "ingest"])
+def test_a_run_that_goes_on_from_where_another_failed_takes_the_files_that_one_could_not(
+    tmp_path: Path, job: str
+) -> None:
+    bolt = ACME.replace("acme", "bolt")
+    made = make_home(tmp_path, ACME + bolt.replace("America/New_York", "America/New_Yorks"))
+    for merchant in ("acme", "bolt"):
+        made.land(f"{merchant}/entries/june.csv", entries_csv("entry_id\none\n"))
+    asked = ReconstructableRepository.for_module("pipelines.definitions", "defs").get_reconstructable_job(job)
+    config = {"resources": {"rollforward": {"config": {"home": str(made.home.path)}}}, "loggers": {"console": QUIET}}
+    tags = {PARTITION_NAME_TAG: "2026-06-01"} if job == "monthly_report" else {}
+    with runs.instance_of(made.home) as instance:
+        failed = execute_job(asked, instance, run_config=config, tags=tags)
+        assert runs.what_failed(failed.all_events).startswith("Held back: bolt; the other 1 went on as usual.")
+        made.configure(ACME + bolt)
+        # The button of a failed run.
+        again = execute_job(
+            asked,
+            instance,
+            run_config=config,
+            tags=tags,
+            reexecution_options=dg.ReexecutionOptions.from_failure(failed.run_id, instance),
+        )
+        assert again.success
+    assert "take_landing_files" not in {event.step_key for event in again.all_events}
+    with made.opened() as shard:
+        moved = "select merchant_id, sum(amount) from facts.movements group by all order by all"
+        assert shard.connection.execute(moved).fetchall() == [("acme", 10), ("bolt", 10)]
 
 
 @pytest.mark.parametrize("name", ["workbook.credits_workbook", "reports.summary_statistics", "reports.checks"])
