@@ -21,6 +21,8 @@ from pipelines.settings import Home, SettingsError, find_home, read_each_merchan
 from pipelines.tables import WORKBOOK
 
 LANDING_INTERVAL_S, MISSED_INTERVAL_S, FAILED_INTERVAL_S = 30, 300, 30
+# The cursor where nothing is new. Of a blank one Dagster keeps the former.
+NOTHING_NEW = "nothing new"
 WATCHED_JOBS = ("ingest", "monthly_report", "__ASSET_JOB")
 
 
@@ -39,7 +41,7 @@ def files_have_landed(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     home, now = find_home(), datetime.now(UTC)
     new = new_files(home)
     if not new:
-        return dg.SensorResult(skip_reason="No file in landing/ is new.", cursor="")
+        return dg.SensorResult(skip_reason="No file in landing/ is new.", cursor=NOTHING_NEW)
     cursor = hashlib.sha256(json.dumps([f"{now:%Y-%m-%d}", *new]).encode()).hexdigest()
     if cursor == context.cursor:
         # One whose process is gone says for ever that it has started, and nobody would be told before tomorrow's.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -339,6 +340,23 @@ def test_new_files_are_one_run_once_they_have_come_to_rest_and_nothing_new_is_no
         time.sleep(0.1)
         (request,) = landed(instance).run_requests
         assert request.tags["files"] == "1"
+
+
+def test_files_that_are_new_once_more_on_the_same_day_are_asked_for_again(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a ledger that was begun with wrong settings is taken away, and begun anew with the same files."""
+    monkeypatch.setattr(landing, "SETTLED_S", 0.0)
+    with runs.instance_of(home.home) as instance:
+        asked = landed(instance)
+        assert len(asked.run_requests) == 1
+        runs.run(home.home, "ingest", speaks=Voice(home.said.append), resource={})
+        taken = landed(instance, asked.cursor)
+        assert not taken.run_requests
+        for folder in (home.home.ledgers, home.home.journal, home.home.archive):
+            shutil.rmtree(folder)
+        # As Dagster's daemon does it: where a tick leaves none, the former stays.
+        assert len(landed(instance, taken.cursor or asked.cursor).run_requests) == 1
 
 
 def test_files_whose_ingest_was_killed_are_told_at_the_next_look_and_asked_for_again_the_next_day(
