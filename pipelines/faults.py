@@ -128,7 +128,8 @@ def _of_dagsters_records(said: str) -> str:
         return f"{what} Give this user the right to read and write there. {AGAIN}"
     return (
         f"Dagster's records of runs (.dagster) cannot be used: {first_line(said)}. See that the disk has room."
-        f" If it stays so, move .dagster out of the home: it holds when what ran, and nothing of the ledger. {AGAIN}"
+        " If it stays so, stop Dagster's pages and daemon, and move .dagster out of the home: it holds when what ran,"
+        f" and nothing of the ledger. {AGAIN} The command makes .dagster anew, without which neither starts."
     )
 
 
