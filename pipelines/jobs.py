@@ -60,9 +60,7 @@ def report_free_dates(context: dg.OpExecutionContext, config: FreeDates, rollfor
 
         session.tell(dates_of)
         contents = []
-        session.warnings += session.undeclared
-        for shard in session.shards:
-            session.ingest_shard(shard)
+        session.bring_in()
         for shard in session.shards:
             session.replay_shard(shard)
         for shard in session.shards:
