@@ -355,6 +355,22 @@ def test_a_period_says_where_a_newer_report_of_it_was_held_back(local: Portal, t
     assert held_back not in local.acme("period", period="2026-06").text, "what was published is what was reported"
 
 
+def test_a_period_says_that_entries_came_in_since_until_it_is_reported_again(tmp_path: Path) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    late = "1 entry dated before its as of came in after version 1 was made"
+    made.land("acme/entries/june.csv", portals.rows_csv([portals.LATE]))
+    rollforward(made.home.path, "report", "--month", "2026-06")
+    acme = portal(made.home, tmp_path / "log")
+    assert "came in after version" not in acme.acme("period", period="2026-06").text
+    spent = {"entry_id": "spent", "entry_type": "redeemed", "occurred_at": "2026-06-30T13:00Z", "amount": "50.00"}
+    after = {**spent, "entry_id": "after", "occurred_at": "2026-07-02T13:00Z", "amount": "1.00"}
+    made.land("acme/entries/spent.csv", portals.rows_csv([spent, after]))
+    rollforward(made.home.path, "ingest")
+    assert late in acme.acme("period", period="2026-06").text
+    rollforward(made.home.path, "report", "--month", "2026-06")
+    assert "came in after version" not in acme.acme("period", period="2026-06").text
+
+
 def test_every_figure_of_the_overview_leads_to_rows_that_come_to_it(local: Portal) -> None:
     page = local.acme()
     for link, said, unit in re.findall(

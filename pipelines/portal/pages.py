@@ -136,6 +136,7 @@ def period(visit: Visit) -> Response:
         expense=visit.rows("portal.expense", period=name),
         change=_change(visit, books),
         is_behind=_is_behind(newest, visit.rows("portal.reported_totals", period=name)),
+        late=visit.rows("portal.late_entries", event=newest["event"], as_of=newest["as_of"])[0]["entries"],
     )  # fmt: skip
 
 
