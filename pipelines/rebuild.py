@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines import database, events, faults, replay, shards
+from pipelines.counts import counted
 from pipelines.journal import Journal
 from pipelines.settings import Home, SettingsError, read_merchants
 from pipelines.shards import LedgerUnavailableError, Say
@@ -19,20 +20,20 @@ from pipelines.shards import LedgerUnavailableError, Say
 # operations that nobody went through with. What is made anew for each report (reports, audits) is not among these.
 _NO_CONTENT = {"ledger.landing", "ledger.readings", "ledger.previews", "ledger.preview_recipients", "facts.replayed"}
 CONTENT = tuple(table for table in shards.LEDGER_TABLES if table not in _NO_CONTENT)
-_MOVEMENTS = "facts.movements"
+_ENTRIES, _MOVEMENTS = "ledger.entries", "facts.movements"
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A shard's ledger after a rebuild. `differences` tells each table that came out otherwise than it was, `restated`
-    of each merchant what of its published months did.
+    """A shard's ledger after a rebuild. `differences` tells each table that came out otherwise than it was, `warnings`
+    whose entries are gone, and whose published months come out otherwise.
     """
 
     shard: str
     entries: int
     movements: int
     differences: tuple[str, ...]
-    restated: tuple[str, ...]
+    warnings: tuple[str, ...]
     compared: bool
     swapped: bool
 
@@ -41,7 +42,7 @@ class Rebuilt:
         if self.differences:
             held = "; ".join(self.differences)
         said = f"{self.shard}: {self.entries:,} entries, {self.movements:,} movements; {held}."
-        return "\n".join((said, *self.restated))
+        return "\n".join((said, *self.warnings))
 
 
 def rebuild(home: Home, *, wait_s: float, say: Say) -> list[Rebuilt]:
@@ -80,7 +81,7 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
                     "select (select count(*) from ledger.entries), (select count(*) from facts.movements)"
                 ).fetchone()
                 assert counts is not None
-            compared, differences, restated = _compare(home, beside, path)
+            compared, differences, warnings = _compare(home, beside, path)
         except BaseException:
             _remove(beside)
             raise
@@ -93,11 +94,11 @@ def _rebuild_shard(home: Home, name: str, wait_s: float, say: Say) -> Rebuilt:
             say(
                 f'{faults.told(problem) or problem} The ledger "{name}" is made again; readers see it as it was before.'
             )
-    return Rebuilt(name, int(counts[0]), int(counts[1]), differences, restated, compared, swapped=True)
+    return Rebuilt(name, int(counts[0]), int(counts[1]), differences, warnings, compared, swapped=True)
 
 
 def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
-    """Whether the former ledger could be read, what is otherwise in the new one, and what of published months is.
+    """Whether the former ledger could be read, what is otherwise in the new one, and what is to be looked at.
 
     In a database of its own: one that is damaged takes what it is attached to with it.
     Raises LedgerUnavailableError where the machine refuses to have it read: that says nothing of what it holds.
@@ -111,8 +112,11 @@ def _compare(home: Home, new: Path, former: Path) -> tuple[bool, tuple[str, ...]
             shards.attach(connection, str(new), "new", read_only=True)
             _hold_journal(home, connection)
             differences = {table: said for table in CONTENT if (said := _difference(connection, table))}
-            restated = _restated(connection) if _MOVEMENTS in differences else ()
-            return True, tuple(differences.values()), tuple(restated)
+            warnings = [
+                *(_gone(connection) if _ENTRIES in differences else ()),
+                *(_restated(connection) if _MOVEMENTS in differences else ()),
+            ]
+            return True, tuple(differences.values()), tuple(warnings)
     except duckdb.Error as problem:
         if text := faults.refused(problem):
             raise LedgerUnavailableError(text) from None
@@ -158,6 +162,20 @@ def _only_in(ledger: str, table: str, columns: Sequence[str]) -> str:
     """The rows of a table that one of the two ledgers has and the other has not, as a query."""
     other, named = "new" if ledger == "former" else "former", ", ".join(f'"{name}"' for name in columns)
     return f"(select {named} from {ledger}.{table} except all select {named} from {other}.{table})"  # noqa: S608 - the same
+
+
+def _gone(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Of each merchant who has fewer entries than before, how many, and how they come back."""
+    for merchant_id, entries in connection.execute(
+        f"select merchant_id, count(*) from former.{_ENTRIES} anti join new.{_ENTRIES} using (merchant_id, entry_id)"  # noqa: S608 - the same
+        " group by merchant_id order by merchant_id"
+    ).fetchall():
+        yield (
+            f"{merchant_id}: {counted(entries, 'entry', 'entries')} of before cannot be read with the settings of now,"
+            " and would be missing in every report: `rollforward rejects` says why. Where older files need other"
+            " settings (decimal_comma, encoding, ignore_columns, balance types), put those back and run `rollforward"
+            " ingest`, which takes these rows; then set the new ones again."
+        )
 
 
 def _restated(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:

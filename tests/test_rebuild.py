@@ -178,6 +178,25 @@ def test_rows_that_a_rebuild_sets_aside_are_read_again_when_the_settings_change(
     assert taken.open == []
 
 
+def test_entries_that_settings_of_now_cannot_read_are_told_and_come_back_with_the_former_ones(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    comma = ACME.replace('currency = "USD"', 'currency = "USD"\ndecimal_comma = true')
+    home.land("acme/entries/old.csv", csv([{**ENTRY, "entry_id": "old", "amount": "1,050.25"}]))
+    home.ingest()
+    home.configure(comma)
+    home.land("acme/entries/new.csv", csv([{**ENTRY, "entry_id": "new", "amount": "1.050,25"}]))
+    home.ingest()
+    (told,) = rebuilt(home).warnings
+    assert told.startswith("acme: 1 entry of before cannot be read with the settings of now")
+    for settings in (ACME, comma):
+        home.configure(settings)
+        taken = home.ingest()
+        assert {entry["entry_id"]: str(entry["amount"]) for entry in taken.entries} == dict.fromkeys(
+            ("old", "new"), "1050.2500"
+        )
+        assert taken.open == []
+
+
 def test_a_file_that_a_rebuild_cannot_read_stays_set_aside_though_rows_of_it_were_read_again_one_by_one(
     home: Installation,
 ) -> None:

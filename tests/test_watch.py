@@ -614,7 +614,7 @@ def test_a_rebuild_says_which_published_months_another_policy_changes(home: Inst
     """))  # fmt: skip
     report(home, "2026-05", "2026-06")
     (same,) = rebuild(home.home, wait_s=0, say=home.said.append)
-    assert (same.differences, same.restated) == ((), ())
+    assert (same.differences, same.warnings) == ((), ())
     home.configure(TWO.replace('currency = "USD"', 'currency = "USD"\ndraw_order = "oldest_first"'))
     (other,) = rebuild(home.home, wait_s=0, say=home.said.append)
     (told,) = str(other).splitlines()[1:]
