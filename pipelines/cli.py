@@ -281,7 +281,12 @@ def flags(home: "Home", output: Output, merchants: tuple[str, ...], files: Files
 
         reported = listing(home, output, "reported_merchants", merchants, {"period": period})["merchant_id"]
         for merchant_id in sorted(choose_merchants(home, merchants)[0].keys() - set(reported)):
-            output.say(f"{merchant_id}: {period} has not been reported, so its flags are not known.")
+            known = (
+                "is of free dates, whose flags are in its workbook alone"
+                if "_" in period
+                else "has not been reported, so its flags are not known"
+            )
+            output.say(f"{merchant_id}: {period} {known}.")
     if (rule := filters["rule"]) and rows.is_empty():
         from pipelines import anomalies
 

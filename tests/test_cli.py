@@ -173,6 +173,8 @@ def test_flags_are_found_by_rule_severity_period_and_member(reported: Path) -> N
     assert "ga-no-reason of 7.50 USD" in said.stdout
     mistyped = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-6")
     assert "green-acres: 2026-6 has not been reported, so its flags are not known.\n0 flags." in mistyped.stderr
+    free = rollforward(reported, "flags", "--period", "2026-05-12_2026-06-11@20260701T000000Z")
+    assert "is of free dates, whose flags are in its workbook alone.\n0 flags." in free.stderr
     of_june = rollforward(reported, "flags", "--merchant", "green-acres", "--period", "2026-06")
     assert "not been reported" not in of_june.stderr
     no_rule = rollforward(reported, "flags", "--rule", "self-credit").stderr
