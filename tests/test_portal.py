@@ -357,7 +357,7 @@ def test_a_period_says_where_a_newer_report_of_it_was_held_back(local: Portal, t
 
 def test_a_period_says_that_entries_came_in_since_until_it_is_reported_again(tmp_path: Path) -> None:
     made = make_home(tmp_path, portals.MERCHANTS)
-    late = "1 entry dated before its as of came in after version 1 was made"
+    late = "1 entry dated before 2026-07-01 00:00 came in after version 1 was made"
     made.land("acme/entries/june.csv", portals.rows_csv([portals.LATE]))
     rollforward(made.home.path, "report", "--month", "2026-06")
     acme = portal(made.home, tmp_path / "log")
