@@ -71,9 +71,7 @@ def take_landing_files(
     session, outcomes, unchanged = rollforward.session, [], 0
     rows, previews = dict.fromkeys(TABLES, 0), {}
     with for_people():
-        session.warnings += session.undeclared
         for shard in session.shards:
-            session.doing("Reading files")
             for result in session.ingest_shard(shard):
                 outcomes += result.files
                 unchanged += result.unchanged

@@ -258,8 +258,8 @@ def _copied(source: Path, target: Path, name: str) -> dict[str, Any]:
         copy.flush()
         os.fsync(copy.fileno())
     sha256 = digest.hexdigest()
-    kept_as = PurePosixPath(name).name if PurePosixPath(name).parts[0] == "archive" else ""
-    if _HASH.fullmatch(kept_as) and kept_as != sha256:
+    kept = PurePosixPath(name)
+    if kept.parts[0] == "archive" and _HASH.fullmatch(kept.name) and kept.name != sha256:
         beside.unlink()
         raise BackupError(
             f"{source / name} is damaged: its bytes are not those that its name is the hash of. Put it back from an"

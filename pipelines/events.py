@@ -7,7 +7,7 @@ before anything else: killed at any point, it has happened or it has not.
 from pipelines import archive, promises, reading
 from pipelines.journal import Event, Journal, JournalError
 from pipelines.operations import posting
-from pipelines.shards import Shard
+from pipelines.shards import Shard, known_events
 from schemas.ledger import Published
 from schemas.table import duckdb_columns
 
@@ -55,9 +55,7 @@ def _known_events(shard: Shard, merchant_id: str) -> set[int]:
     return {
         number
         for (number,) in shard.connection.execute(
-            "select event from ledger.files where merchant_id = $1"
-            " union all select event from ledger.published where merchant_id = $1"
-            " union all select event from ledger.operations where merchant_id = $1",
+            f"select event from ({known_events()}) where merchant_id = $1",  # noqa: S608 - names of ours
             [merchant_id],
         ).fetchall()
     }

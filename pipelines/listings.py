@@ -21,18 +21,6 @@ from pipelines.worksheets import Column, FrameWorkbook
 # What spreadsheets run: also behind a tab or a line end, and in the wide forms of East Asian keyboards.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
-_NEWEST_EVENTS = """
-select merchant_id, max(event)
-from (
-  select merchant_id, event from ledger.files
-  union all
-  select merchant_id, event from ledger.published
-  union all
-  select merchant_id, event from ledger.operations
-)
-group by merchant_id
-"""
-
 
 class ListingError(Exception):
     """Why there is nothing to list, and what to do."""
@@ -93,23 +81,26 @@ def copies(
 def behind(home: Home, merchant_ids: Sequence[str]) -> str | None:
     """What to tell whoever reads a listing, where ledger or journal hold more than the copy that it is read from."""
     chosen, _ = choose_merchants(home, merchant_ids)
-    for shard in shards.by_shard(chosen):
+    journal = Journal(home)
+    for shard, merchants in shards.by_shard(chosen).items():
         if not shards.read_copy_is_current(home, shard):
             copied_at = datetime.fromtimestamp(shards.read_copy_path(home, shard).stat().st_ctime, UTC)
             return (
                 f'The ledger "{shard}" is being changed, or its last run did not end well: this is how it was at'
                 f" {copied_at:%Y-%m-%d %H:%M} UTC. `rollforward ingest` brings it up to date."
             )
-    journal = Journal(home)
-    for connection, merchants in copies(home, merchant_ids):
         # Who lists may be allowed to read no more than the copies.
-        with suppress(OSError, duckdb.Error):
-            known = dict(connection.execute(_NEWEST_EVENTS).fetchall())
-            for merchant in merchants.values():
-                if max(journal.numbers(merchant.id), default=0) > known.get(merchant.id, 0):
+        with (
+            suppress(OSError, duckdb.Error),
+            database.connect(shards.read_copy_path(home, shard), read_only=True) as connection,
+        ):
+            newest = f"select merchant_id, max(event) from ({shards.known_events()}) group by merchant_id"  # noqa: S608 - names of ours
+            known = dict(connection.execute(newest).fetchall())
+            for merchant_id in merchants:
+                if max(journal.numbers(merchant_id), default=0) > known.get(merchant_id, 0):
                     return (
-                        f'The ledger "{merchant.shard}" lacks what the journal has of {merchant.id}, which was given to'
-                        " another shard, or whose last run did not end well. `rollforward ingest` brings it up to date."
+                        f'The ledger "{shard}" lacks what the journal has of {merchant_id}, which was given to another'
+                        " shard, or whose last run did not end well. `rollforward ingest` brings it up to date."
                     )
     return None
 

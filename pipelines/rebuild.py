@@ -127,9 +127,7 @@ def _hold_journal(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
     """A journal that lost its last events would make a smaller ledger, and nobody would know."""
     journal = Journal(home)
     for merchant_id, last in connection.execute(
-        "select merchant_id, max(event) from (select merchant_id, event from former.ledger.files"
-        " union all select merchant_id, event from former.ledger.published"
-        " union all select merchant_id, event from former.ledger.operations) group by 1 order by 1"
+        f"select merchant_id, max(event) from ({shards.known_events('former.ledger')}) group by 1 order by 1"  # noqa: S608 - the same
     ).fetchall():
         known = max(journal.numbers(merchant_id), default=0)
         if last > known:

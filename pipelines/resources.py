@@ -47,7 +47,6 @@ class Session:
     now: datetime
     run_id: str
     voice: Voice
-    undeclared: Sequence[str] = field(default_factory=tuple)
     periods: dict[str, list[Period]] = field(default_factory=dict)
     # What each shard has been asked for last.
     _asked: dict[str, list[Period]] = field(default_factory=dict)
@@ -129,15 +128,14 @@ class Session:
         A run that goes on from where another failed leaves out the step that takes files: of a merchant who was held
         back then, nobody has taken them.
         """
-        self.warnings += [] if self.taken else self.undeclared
         for shard in self.shards:
             if shard.name not in self.taken:
-                self.doing("Reading files")
                 self.ingest_shard(shard)
         self.stop_if_nobody_is_left()
 
     def ingest_shard(self, shard: Shard) -> list[ingest.IngestResult]:
         """Take what is new in landing/ for each merchant of a shard, as the run is configured; keep its warnings."""
+        self.doing("Reading files")
         self.taken.add(shard.name)
         results = self.held_back.each(
             shard,
@@ -219,7 +217,7 @@ class Rollforward(dg.ConfigurableResource):  # type: ignore[type-arg]
                 now=datetime.now(UTC),
                 run_id=context.run.run_id if context.run else "",
                 voice=speaks,
-                undeclared=[] if self.merchants else landing.undeclared_merchants(home, {*chosen, *wrong}),
+                warnings=[] if self.merchants else landing.undeclared_merchants(home, {*chosen, *wrong}),
             )
             yield self
 

@@ -97,6 +97,12 @@ def by_shard(merchants: Mapping[str, Merchant]) -> dict[str, dict[str, Merchant]
     return dict(sorted(shards.items()))
 
 
+def known_events(ledger: str = "ledger") -> str:
+    """The journal's events that a ledger has, as a query: merchant_id, event."""
+    tables = ("files", "published", "operations")
+    return " union all ".join(f"select merchant_id, event from {ledger}.{table}" for table in tables)  # noqa: S608 - names of ours
+
+
 def ledger_path(home: Home, name: str) -> Path:
     """The ledger file of a shard."""
     return home.ledgers / f"{name}.duckdb"
