@@ -63,6 +63,8 @@ NUMBER_FORMATS: Mapping[int | None, str] = {
     4: "#,##0.0000",
 }
 TIME_FORMATS: Mapping[str, str] = {"datetime": "yyyy-mm-dd hh:mm:ss", "date": "yyyy-mm-dd"}
+# A number ends where its cell does, and the text of the next cell begins there: 951.75Active.
+CLEAR_OF_THE_NEXT: Mapping[str, Any] = {"align": "right", "indent": 1}
 
 # What XML 1.0 cannot hold, not even escaped (surrogates cannot be in a Polars string to begin with).
 FORBIDDEN = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x{FFFE}\x{FFFF}]"
@@ -184,10 +186,11 @@ class FrameWorkbook(Workbook):
                 formats["text"] = self._format(**on_top, quote_prefix=True)
             elif column.kind == "amount":
                 decimals = [None] if column.decimals_from is None else frame[column.decimals_from].unique().sort()
-                formats |= {NUMBER_FORMATS[d]: self._format(**on_top, num_format=NUMBER_FORMATS[d]) for d in decimals}
+                amount = {**on_top, **CLEAR_OF_THE_NEXT}
+                formats |= {NUMBER_FORMATS[d]: self._format(**amount, num_format=NUMBER_FORMATS[d]) for d in decimals}
             elif column.kind in TIME_FORMATS:
                 shown = TIME_FORMATS[column.kind]
-                formats[shown] = self._format(**on_top, num_format=shown)
+                formats[shown] = self._format(**on_top, align="left", num_format=shown)
         return formats
 
     def _format(self, **properties: Any) -> Format:
