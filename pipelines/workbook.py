@@ -45,6 +45,7 @@ from pipelines.sheets import (
 from pipelines.worksheets import SHEET_ROWS, Column, FrameSheet, FrameWorkbook
 from schemas.table import descriptions
 
+MEANING_WIDTH = 100
 SUMMARY, CHECKS, ABOUT = "Summary Statistics", "Checks", "About"
 # The seed's sheets, then ours. The summary and what stands behind the data sheets is laid out below.
 DATA_SHEETS = {
@@ -554,8 +555,10 @@ def _write_about(book: FrameWorkbook, contents: Contents) -> None:
     lines += [(CHECKS, "", "Every tie with both sides, their difference, and OK or NOT OK; B1 says OK if all are.")]
     lines += [(ABOUT, "", "What each sheet and column is, which policies were in force, what is behind the numbers.")]
     frame = pl.DataFrame(lines, schema={"about": pl.String, "what": pl.String, "meaning": pl.String}, orient="row")
-    (about,) = book.add_frame(ABOUT, frame, [Column(name, "text") for name in frame.columns])
-    about.worksheet.set_column(2, 2, 100)
+    # Text that ran on beyond its cell would be part of the page, and all of it would be made small enough to fit.
+    columns = [Column("about", "text"), Column("what", "text"), Column("meaning", "text", wraps_at=MEANING_WIDTH + 6)]
+    (about,) = book.add_frame(ABOUT, frame, columns)
+    about.worksheet.set_column(2, 2, MEANING_WIDTH)
     about.worksheet.set_footer(FOOTER)
 
 
