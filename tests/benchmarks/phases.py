@@ -1,7 +1,8 @@
 """One phase or another, timed inside, its figures as JSON on stdout: `python -m tests.benchmarks.phases WHAT ...`.
 
 cold HOME [MONTH]: ingest and replay on an empty ledger, and the month's report. backfill HOME FIRST LAST: the report of
-these months. bare CSV DATABASE: the file's cells as text in a table. statements HOME: the SQL that ingest and replay
+these months. bare CSV DATABASE: the file's cells as text in a table. stored LEDGER DATABASE: what a ledger's tables
+hold, into a new file, as they are. statements HOME: the SQL that ingest and replay
 spend most of their time in, with seconds of the clock and of the CPU. touched HOME MONTH: the rows that the ingest of
 what is new, its replay and the month's tables look through, read and write (tests/touched.py says what that means).
 `python -m tests.benchmarks.phases landing HOME ENTRIES` writes files to try it on.
@@ -152,6 +153,24 @@ def bare(path: str, database: str) -> dict[str, float]:
     return {"seconds": _seconds(create)}
 
 
+def stored(ledger: str, database: str) -> dict[str, float]:
+    """Seconds that DuckDB takes to put the rows of a ledger's tables, which are in memory, into a file."""
+    connection = duckdb.connect(config={"storage_compatibility_version": "latest"})
+    connection.execute(f"attach '{ledger}' as ledger (read_only)")
+    connection.execute(f"attach '{database}' as file")
+    tables = connection.execute("select schema_name, table_name from duckdb_tables() where database_name = 'ledger'")
+    names = [f'"{schema}"."{name}"' for schema, name in tables.fetchall()]
+    for number, name in enumerate(names):
+        connection.execute(f"create table memory.t{number} as from ledger.{name}")
+
+    def store() -> None:
+        for number in range(len(names)):
+            connection.execute(f"create table file.t{number} as from memory.t{number}")
+        connection.execute("checkpoint file")
+
+    return {"seconds": _seconds(store)}
+
+
 class _timed_calls:  # noqa: N801 - reads as what it does
     """Within it, what calls of a module's function take is added up under a name."""
 
@@ -186,6 +205,6 @@ def _quiet(_said: str) -> None:
 
 if __name__ == "__main__":
     phases: dict[str, Callable[..., object]] = {
-        one.__name__: one for one in (cold, backfill, bare, statements, touched, landing)
+        one.__name__: one for one in (cold, backfill, bare, stored, statements, touched, landing)
     }
     print(json.dumps(phases[sys.argv[1]](*sys.argv[2:]), indent=1))
