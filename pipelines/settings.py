@@ -407,6 +407,7 @@ _SHOULD_BE = {
     "bool_type": "true or false",
     "string_type": "text in quotes",
     "int_type": "a whole number",
+    "is_instance_of": "a number such as 12.50, without quotes",
     "decimal_max_places": f"a number of at most {MOST_DECIMALS} decimals",
 }
 

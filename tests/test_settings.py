@@ -143,7 +143,12 @@ def test_a_byte_order_mark_of_a_windows_editor_is_no_mistake(home: Home) -> None
         # Finer than any amount, it would be rounded where rules compare amounts with it: this one to 0.
         ("approval_limit = 0.00001", 'key "approval_limit": "0.00001" should be a number of at most 4 decimals'),
         ("reversal_limit = 0.00001", 'key "reversal_limit": "0.00001" should be a number of at most 4 decimals'),
-        ("approval_limit = true", 'key "approval_limit": true should be'),
+        ("approval_limit = true", 'key "approval_limit": true should be a number such as 12.50, without quotes'),
+        ('approval_limit = "100"', 'key "approval_limit": "100" should be a number such as 12.50, without quotes'),
+        (
+            'anomalies = { robust_z = "3" }',
+            'key "anomalies.robust_z": "3" should be a number such as 12.50, without quotes',
+        ),
         ('decimal_comma = "yes"', 'key "decimal_comma": "yes" should be true or false'),
         ('ignore_columns = "till"', 'key "ignore_columns": "till" should be a list such as ["one", "two"]'),
         ("ignore_columns = [1]", 'key "ignore_columns.0": 1 should be text in quotes'),
