@@ -245,7 +245,10 @@ def test_a_merge_moves_each_credit_with_its_expiry_and_leaves_the_liability_as_i
 
 def test_a_copy_enlarges_what_is_owed_and_needs_that_sum_confirmed(office: Office) -> None:
     asked: dict[str, Any] = {"actor": OLGA, "sources": ["default"], "destination": "gift", "delete_from_source": False}
-    assert "a copy adds 30.00 USD to what is owed" in refusal(office, "merge-balance-types", **asked)
+    told = refusal(office, "merge-balance-types", **asked)
+    assert "a copy adds 30.00 USD to what is owed" in told
+    # The field of the launchpad is no option of the command.
+    assert "or move the balances, without --keep-source (in the launchpad: delete_from_source: true)." in told
     assert 'confirm_total "29" is not what the copy adds: 30.00 USD.' in refusal(
         office, "merge-balance-types", **asked, confirm_total="29"
     )

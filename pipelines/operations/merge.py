@@ -49,7 +49,7 @@ def merge_plan(desk: Desk, request: MergeBalanceTypes) -> Plan:
     if not str(request.confirm_total).strip():
         raise RefusedError(
             f"confirm_total is missing: a copy adds {amount} to what is owed. Say {amounts.plain(total, decimals)} to"
-            " confirm, or set delete_from_source."
+            " confirm; or move the balances, without --keep-source (in the launchpad: delete_from_source: true)."
         )
     confirmed = signed_amount(desk, "confirm_total", request.confirm_total, request.destination)
     if confirmed != total:
