@@ -153,6 +153,27 @@ def test_the_evidence_of_a_flag_is_a_row_in_its_own_unit() -> None:
         assert place["unit"] == row["unit"]
 
 
+def test_the_evidence_of_a_member_who_has_no_credit_left_in_the_unit_is_what_moved_in_it() -> None:
+    """A token's balance is not shown by the dollars that are left; a refund of too much, by what it gives back."""
+    june = audit(
+        """
+        entry_id  entry_type  occurred_at       amount  balance_type  redemption_id
+        dollars   created     2026-05-01T12:00   10.00  default
+        loyalty   opening     2026-05-02T12:00   40.00  winston
+        other     redeemed    2026-06-03T12:00    1.00  winston
+        spent     redeemed    2026-06-04T12:00   39.00  winston
+        back      refunded    2026-06-05T12:00   39.00  winston       spent
+        again     refunded    2026-06-06T12:00    7.00  winston       spent
+        gone      redeemed    2026-06-07T12:00   39.00  winston
+        """,
+        balances="member_id  balance_type  as_of       balance\nada        winston       2026-06-02  41.00",
+    )
+    found = {row["rule"]: row for row in flags(june).where(evidence_sheet="Credit Redemptions")}
+    place = {row["redemption_id"]: row["position"] for row in june["credit_redemptions"]}
+    assert found["balance_mismatch"]["evidence_position"] == place["other"]
+    assert found["refund_exceeds_redemption"]["evidence_position"] == place["spent"]
+
+
 def test_an_entry_that_was_told_otherwise_is_flagged_in_the_period_in_which_that_came() -> None:
     ledger = audited_ledger([credit("one", "2026-05-03T12:00"), credit("two", "2026-05-03T12:00", "5.00")])
     for row, entry_id, reason, at in (

@@ -1,7 +1,8 @@
 -- What the rules of sql/anomalies found in each period, and where the evidence stands: one row per flag.
 --
--- The evidence is looked for in the period's own sheets: the first of the flag's entries that has a row in one, else its
--- batch, else its credit. Where a batch or a member has rows in several units, it is one in the flag's own.
+-- The evidence is looked for in the period's own sheets: the first of the flag's entries that has a row in one, else the
+-- redemption that such an entry wants to give back, else its batch, else its credit, else what its member has. Where a
+-- batch or a member has rows in several units, it is one in the flag's own; a member's in another shows nothing.
 with found as materialized (
   select row_number() over () as flag, *, list_sort(entry_ids) as sorted_ids from found_flags
 ),
@@ -27,6 +28,18 @@ rows_of_sheets as (
   select merchant_id, period, 5, 'Extant Credits', 'member', user_id, unit, position
   from reports.extant_credits
   union all
+  select merchant_id, period, 2, 'Credit Redemptions', 'moved', user_id, unit, position
+  from reports.credit_redemptions
+  union all
+  select merchant_id, period, 3, 'Credit Redemption Refunds', 'moved', user_id, unit, position
+  from reports.credit_redemption_refunds
+  union all
+  select merchant_id, period, 4, 'Credit Expirations', 'moved', user_id, unit, position
+  from reports.credit_expirations
+  union all
+  select merchant_id, period, 6, 'Credit Adjustments', 'moved', user_id, unit, position
+  from reports.credit_adjustments
+  union all
   select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, unit, position
   from reports.credit_adjustments
   union all
@@ -47,16 +60,30 @@ sought as (
   join facts.movements as movement
     on movement.merchant_id = named.merchant_id and movement.entry_id = named.entry_id and movement.part = 1
   union all
-  select flag, 2, merchant_id, period, unit, 'batch', split_part(batch_id, '; ', 1)
+  -- A refund that gives nothing back has no row of its own.
+  select named.flag, 2, entry.merchant_id, named.period, named.unit, movement.movement_type, movement.movement_id
+  from (select flag, merchant_id, period, unit, unnest(sorted_ids) as entry_id from found) as named
+  join ledger.entries as entry
+    on entry.merchant_id = named.merchant_id and entry.entry_id = named.entry_id
+  join facts.movements as movement
+    on movement.merchant_id = entry.merchant_id and movement.redemption_id = entry.redemption_id
+  where entry.entry_type = 'refunded' and movement.movement_type = 'redeemed' and movement.part = 1
+  union all
+  select flag, 3, merchant_id, period, unit, 'batch', split_part(batch_id, '; ', 1)
   from found
   union all
-  select flag, 3, merchant_id, period, unit, unnest(['created', 'expired', 'extant']), credit_id
+  select flag, 4, merchant_id, period, unit, unnest(['created', 'expired', 'extant']), credit_id
   from found
   union all
   -- What is about an account that has not moved in the period: what the member has.
-  select flag, 4, merchant_id, period, unit, 'member', member_id
+  select flag, 5, merchant_id, period, unit, 'member', member_id
   from found
   where credit_id is null and batch_id is null
+  union all
+  -- Of a balance whose credits are all used up: what the member moved.
+  select flag, 6, merchant_id, period, unit, 'moved', member_id
+  from found
+  where rule = 'balance_mismatch'
 ),
 
 evidence as (
@@ -66,6 +93,7 @@ evidence as (
     arg_min(shown.position, (choice, coalesce(sought.unit <> shown.unit, false), sheet_number, position)) as position
   from sought
   join shown using (merchant_id, period, kind, id)
+  where sought.kind not in ('member', 'moved') or sought.unit is null or sought.unit = shown.unit
   group by sought.flag
 )
 
