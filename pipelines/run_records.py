@@ -6,10 +6,11 @@ the files, their tables and their places are Dagster's. What a home's dagster.ya
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from dagster._core.scheduler.instigation import InstigatorState, SensorInstigatorData
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.runs import SqliteRunStorage
@@ -22,6 +23,7 @@ from dagster._core.storage.sqlite_storage import (
     _schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData
+from dagster._time import get_current_timestamp
 from sqlalchemy import Connection, Engine, create_engine, event
 
 # A run has a file of its own, and a process that watches runs reads many of them.
@@ -96,6 +98,31 @@ class RunList(SqliteRunStorage):
         super().dispose()
 
 
+class Looks(SqliteScheduleStorage):
+    """When sensors last looked; of a time that has not come, as where a clock was ahead and is set back, nothing.
+
+    Dagster lets a sensor rest for its interval from then on: nobody would watch for as long as the clock was ahead.
+    """
+
+    def all_instigator_state(self, *asked: Any, **more: Any) -> Sequence[InstigatorState]:
+        """Of every sensor and schedule."""
+        return [_until_now(state) for state in super().all_instigator_state(*asked, **more)]
+
+    def get_instigator_state(self, origin_id: str, selector_id: str) -> InstigatorState | None:
+        """Of one."""
+        state = super().get_instigator_state(origin_id, selector_id)
+        return state and _until_now(state)
+
+
+def _until_now(state: InstigatorState) -> InstigatorState:
+    told, now = state.instigator_data, get_current_timestamp()
+    if not isinstance(told, SensorInstigatorData):
+        return state
+    looks = ("last_tick_timestamp", "last_tick_start_timestamp")
+    ahead = {name: None for name in looks if (getattr(told, name) or now) > now}
+    return state.with_data(told._replace(**ahead)) if ahead else state
+
+
 class RunRecords(DagsterSqliteStorage):
     """Dagster's SQLite storage in a home's .dagster folder."""
 
@@ -103,7 +130,7 @@ class RunRecords(DagsterSqliteStorage):
         self.base_dir = base_dir
         self._run_storage = RunList.from_local(_runs_directory(base_dir))
         self._event_log_storage = EventRecords(_event_logs_directory(base_dir))
-        self._schedule_storage = SqliteScheduleStorage.from_local(_schedule_directory(base_dir))
+        self._schedule_storage = Looks.from_local(_schedule_directory(base_dir))
         self._inst_data = inst_data
         # Not that of the storage which this one stands for: it would open the same files once more.
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]

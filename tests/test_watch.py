@@ -17,6 +17,10 @@ from typing import Any
 import dagster as dg
 import openpyxl
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._daemon.sensor import get_elapsed
 
 from pipelines import alerts, database, due, landing, liveness, runs, sensors
 from pipelines.alerts import Message
@@ -159,6 +163,28 @@ def test_a_month_before_everything_that_is_published_by_a_slip_makes_no_other_mo
     report(home, "2006-06", merchants=["acme"])
     with runs.instance_of(home.home) as instance:
         assert not missed(instance).run_requests
+
+
+@pytest.mark.parametrize(("ahead", "rests"), [(timedelta(days=1), False), (timedelta(seconds=-1), True)])
+def test_a_sensor_that_looked_while_the_clock_was_ahead_looks_at_once_when_it_is_set_back(
+    home: Installation, ahead: timedelta, rests: bool
+) -> None:
+    at = (datetime.now(UTC) + ahead).timestamp()
+    looked = SensorInstigatorData(last_tick_timestamp=at, last_tick_start_timestamp=at, cursor="known")
+    location = RegisteredCodeLocationOrigin("pipelines.definitions")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "files_have_landed")
+    with runs.instance_of(home.home) as instance:
+        kept = instance.add_instigator_state(
+            InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, looked)
+        )
+        (listed,) = instance.all_instigator_state()
+        read = instance.get_instigator_state(kept.instigator_origin_id, kept.selector_id)
+    for state in (listed, read):
+        assert isinstance(state, InstigatorState)
+        # Dagster lets a sensor rest until this is as long as its interval.
+        assert (get_elapsed(state) is not None) == rests
+        assert isinstance(state.instigator_data, SensorInstigatorData)
+        assert state.instigator_data.cursor == "known"
 
 
 KILLED = """
