@@ -3,20 +3,22 @@
 The queries are in sql/listings. No lock is needed here, and nothing is ever written to a ledger.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from pipelines import amounts, clock, database, models, shards
+from pipelines import amounts, clock, database, models, shards, views
 from pipelines.journal import Journal
 from pipelines.settings import USUAL_DECIMALS, Home, Merchant, choose_merchants
 from pipelines.sheets import is_amount, kind_of
 from pipelines.worksheets import Column, FrameWorkbook
+from schemas.table import Table, descriptions
 
 # What spreadsheets run: also behind a tab or a line end, and in the wide forms of East Asian keyboards.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -38,17 +40,32 @@ def read(home: Home, name: str, merchant_ids: Sequence[str], filters: Mapping[st
         try:
             frames.append(connection.execute(model.sql, model.bind(values)).pl())
         except duckdb.CatalogException:
-            if any(table.startswith("facts.") for table in model.reads):
-                raise ListingError(
-                    f"The ledger in {home.path} was last written by a former version. Run `rollforward ingest`, which"
-                    " brings it up to date."
-                ) from None
+            continue
     if not frames:
         raise ListingError(
             "Nothing has been reported yet, or not since the ledger was made again. Run `rollforward report --month`"
             " first: a month that was published stays as it is."
         )
     return pl.concat(frames)
+
+
+def see_version(columns: Mapping[str, Collection[str]]) -> None:
+    """See that a copy, whose tables have these columns, has what queries count on, but for what each report makes anew.
+
+    Raises ListingError where another version of the software wrote it.
+    """
+    for name, promised in _promised().items():
+        if not promised <= {*columns.get(name, ())}:
+            raise ListingError(
+                "The ledger was last written by another version of Rollforward. Run `rollforward ingest`, which brings"
+                " it up to date, or says what does."
+            )
+
+
+@cache
+def _promised() -> dict[str, frozenset[str]]:
+    tables: dict[str, type[Table]] = {**shards.LEDGER_TABLES, **views.VIEWS}
+    return {name: frozenset(descriptions(promise)) for name, promise in tables.items()}
 
 
 def copies(
@@ -73,6 +90,13 @@ def copies(
                     f"{path} cannot be read. It is a copy of the ledger for readers: delete it, and run `rollforward"
                     " ingest`, which makes it again."
                 ) from None
+            columns: dict[str, set[str]] = {}
+            for table, column in connection.execute(
+                "select schema_name || '.' || table_name, column_name from duckdb_columns()"
+                " where database_name = 'ledger_copy'"
+            ).fetchall():
+                columns.setdefault(table, set()).add(column)
+            see_version(columns)
             connection.execute("use ledger_copy")
             shards.tell_settings(connection, merchants)
             yield connection, merchants

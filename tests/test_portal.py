@@ -17,10 +17,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from zipfile import ZipFile
 
+import duckdb
 import openpyxl
 import pytest
 
-from pipelines import models
+from pipelines import listings, models
 from pipelines.portal import downloads, pages, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
 from pipelines.portal.masking import mask_text
@@ -1022,6 +1023,30 @@ def test_a_copy_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
     page = portal(made.home, tmp_path / "log").acme()
     assert page.status == 503
     assert "makes it again" in page.text
+
+
+@pytest.mark.parametrize(
+    "otherwise", ["drop view facts.customer_balances", "alter table ledger.members drop column keywords"]
+)
+def test_a_ledger_that_another_version_wrote_is_said_to_be_and_not_that_nobody_has_credit(
+    tmp_path: Path, otherwise: str
+) -> None:
+    made = make_home(tmp_path, portals.MERCHANTS)
+    made.land("acme/entries/june.csv", portals.rows_csv(portals.ENTRIES))
+    made.ingest()
+    pages_of_acme = portal(made.home, tmp_path / "log")
+    assert pages_of_acme.acme("members").status == 200
+    copy = read_copy_path(made.home, "main")
+    beside = tmp_path / "other.duckdb"
+    shutil.copyfile(copy, beside)
+    with duckdb.connect(str(beside)) as connection:
+        connection.execute(otherwise)
+    beside.replace(copy)
+    page = pages_of_acme.acme("members")
+    assert page.status == 503
+    assert "another version of Rollforward" in page.text
+    with pytest.raises(listings.ListingError, match="another version of Rollforward"):
+        [*listings.copies(made.home, [])]
 
 
 @pytest.fixture

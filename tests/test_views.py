@@ -222,7 +222,7 @@ def test_a_ledger_of_a_former_version_says_how_it_gets_them_and_does(office: Off
         for name in views.VIEWS:
             shard.connection.execute(f"drop view {name}")
     asked = {"member": "ada", "balance_type": None}
-    with pytest.raises(listings.ListingError, match="written by a former version"):
+    with pytest.raises(listings.ListingError, match="written by another version"):
         listings.read(home, "balance_history", (), asked)
     with office.shard():
         pass

@@ -87,6 +87,8 @@ class Reader:
         ).fetchall():
             if schema in _LAYERS:
                 tables.setdefault((schema, table), {})[column] = kind
+        # Pages take a table that is not there for one that no run has made yet, and would show that nobody has credit.
+        listings.see_version({f"{schema}.{table}": columns for (schema, table), columns in tables.items()})
         self._views = {
             (schema, table): _own_rows(schema, table, columns, self.merchant.id, masked=self.masked)
             for (schema, table), columns in tables.items()
