@@ -30,7 +30,7 @@ from pipelines.shards import read_copy_path
 from tests import portals
 from tests.desks import ACCESS, ANN, BO, EVE, OLGA, VERA
 from tests.homes import Installation, make_home
-from tests.ledgers import instant, replayed
+from tests.ledgers import Ledger, instant, replayed
 from tests.portals import FORMULA, HEADER, PATH, QUOTES, SCRIPT, Page, Portal, portal
 from tests.processes import rollforward
 from tests.tables import rows
@@ -369,7 +369,9 @@ def test_a_period_says_that_entries_came_in_since_until_it_is_reported_again(tmp
     rollforward(made.home.path, "ingest")
     assert late in acme.acme("period", period="2026-06").text
     rollforward(made.home.path, "report", "--month", "2026-06")
-    assert "came in after version" not in acme.acme("period", period="2026-06").text
+    page = acme.acme("period", period="2026-06")
+    assert "came in after version" not in page.text
+    assert "1 entry from before the period's end was recorded between the two versions" in page.text
 
 
 def test_every_figure_of_the_overview_leads_to_rows_that_come_to_it(local: Portal) -> None:
@@ -845,6 +847,60 @@ def test_a_credit_whose_expiry_was_lifted_is_good_for_ever() -> None:
     for day, expires_now in (("2026-05-31T00:00", instant("2026-07-01T00:00")), ("2026-06-02T00:00", None)):
         found = ledger.connection.execute(asked.sql, {"credit": "may", "now": instant(day)}).pl()
         assert found["expires_now"].to_list() == [expires_now]
+
+
+def test_what_expires_today_and_in_the_days_ahead_is_told_apart_at_the_instant_that_it_is_now() -> None:
+    ledger = replayed(rows("""
+        entry_id  entry_type  occurred_at       amount  expires_at
+        gone      created     2026-05-01T12:00    1.00  2026-06-01T12:00
+        tonight   created     2026-05-01T12:00    2.00  2026-06-02T00:00
+        last      created     2026-05-01T12:00    4.00  2026-07-02T03:59:59
+        beyond    created     2026-05-01T12:00    8.00  2026-07-02T04:00
+        never     created     2026-05-01T12:00   16.00
+    """))  # fmt: skip
+    now = instant("2026-06-01T12:00")
+    assert asked_of(ledger, "expiring", now=now, until="2026-07-01") == [
+        {"unit": "USD", "amount": Decimal(6), "credits": 2}
+    ]
+    *_, may, june = [
+        month
+        for month in asked_of(
+            ledger, "months", today="2026-06-01", today_starts_at=instant("2026-06-01T04:00"), now=now
+        )
+        if month["unit"] == "USD"
+    ]
+    assert [(month["expired"], month["extant"]) for month in (may, june)] == [(0, 31), (1, 30)]
+
+
+def test_the_rows_behind_a_workbooks_totals_are_those_that_it_counts() -> None:
+    ledger = replayed(rows("""
+        entry_id  entry_type       occurred_at       amount  balance_type  transfer_id  credit_id  redemption_id
+        had       opening          2026-06-01T12:00    1.00
+        new       created          2026-06-01T12:00  100.00
+        spent     redeemed         2026-06-02T12:00    2.00                             new
+        back      refunded         2026-06-03T12:00    1.00                                        spent
+        less      deducted         2026-06-04T12:00    4.00                             new
+        undone    reversed         2026-06-05T12:00    8.00                             new
+        out       transferred_out  2026-06-06T12:00   16.00                t            new
+        in        transferred_in   2026-06-06T12:00   16.00  gift          t
+        on-time   redeemed         2026-06-10T12:00   32.00                             new
+        at-as-of  created          2026-06-10T12:00   64.00
+    """))  # fmt: skip
+
+    def amounts(found: list[dict[str, Any]], name: str) -> dict[str, int]:
+        return {row[name]: int(row["amount" if name == "movement_id" else "remaining"]) for row in found}
+
+    movements = asked_of(ledger, "movements", now=instant("2026-07-01T00:00"), type="adjusted", limit=9, offset=0)
+    assert amounts(movements, "movement_id") == {"in": 16, "out": -16, "undone": -8, "less": -4, "had": 1}
+    # As of the instant of a redemption and of a credit, neither has happened.
+    extant = asked_of(ledger, "extant", as_of=instant("2026-06-10T12:00"), limit=9, offset=0)
+    assert amounts(extant, "credit_id") == {"had": 1, "in": 16, "new": 71}
+
+
+def asked_of(ledger: Ledger, name: str, **values: Any) -> list[dict[str, Any]]:
+    """What a query of the portal finds in a ledger of one merchant; a filter that is not named is not set."""
+    model = models.load(f"portal.{name}")
+    return ledger.connection.execute(model.sql, {**dict.fromkeys(model.parameters), **values}).pl().to_dicts()
 
 
 def test_a_members_history_runs_to_the_balance_newest_first(local: Portal) -> None:
