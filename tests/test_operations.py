@@ -223,9 +223,10 @@ def test_a_balance_of_more_than_one_entry_can_say_is_refused_in_words(office: Of
 def test_a_merge_moves_each_credit_with_its_expiry_and_leaves_the_liability_as_it_is(office: Office) -> None:
     office.land(
         """
-        entry_id  member_id  amount  balance_type  expires_at  reason
-        g1        ada        7.00    gift          2099-12-31  Gift card
-        g2        ben        3.00    gift                      Gift card
+        entry_id  entry_type  occurred_at  member_id  amount  balance_type  expires_at  reason
+        g1        created     2026-06-01   ada        9.00    gift          2099-12-31  Gift card
+        g2        created     2026-06-01   ben        3.00    gift                      Gift card
+        spent     redeemed    2026-06-02   ada        2.00    gift
         """,
         "gifts",
     )
@@ -233,12 +234,12 @@ def test_a_merge_moves_each_credit_with_its_expiry_and_leaves_the_liability_as_i
     assert (office.balance("ada"), office.balance("ada", "gift")) == ("17.00", "0.00")
     assert (office.balance("ben"), office.balance("ben", "gift")) == ("23.00", "0.00")
     moved = office.rows(
-        "select reason, expires_at is null as never, issued_at::date::varchar as issued from facts.credits"
-        " where entry_type = 'transferred_in' order by member_id"
+        "select reason, expires_at is null as never, issued_at::date::varchar as issued,"
+        " original_amount::varchar as of from facts.credits where entry_type = 'transferred_in' order by member_id"
     )
     assert moved == [
-        {"reason": "Gift card", "never": False, "issued": "2026-06-01"},
-        {"reason": "Gift card", "never": True, "issued": "2026-06-01"},
+        {"reason": "Gift card", "never": False, "issued": "2026-06-01", "of": "9.0000"},
+        {"reason": "Gift card", "never": True, "issued": "2026-06-01", "of": "3.0000"},
     ]
     assert office.rows("from facts.findings") == []
 
@@ -381,6 +382,23 @@ def test_the_reversal_window_ends_with_its_last_day(office: Office) -> None:
     office.land(re.sub(r"\bb(\d)", r"o\1", BATCH.format(day=days_ago(61)).replace("sale", "old ")), "past")
     with pytest.raises(RefusedError, match=r"could be reversed until .*, 60 days after"):
         office.preview("reverse-batch", batch="old", reason="x")
+
+
+def test_a_member_of_two_credits_of_a_batch_is_one_who_used_it_and_it_is_as_old_as_the_first_of_them(
+    sale: Office,
+) -> None:
+    sale.process(sale.preview("adjust-batch", batch="sale", amount="12", reason="x", members=["cy"]))
+    now = datetime.now(ZoneInfo("UTC")).isoformat()
+    sale.installation.land(
+        "acme/entries/used.csv",
+        "entry_id,entry_type,member_id,amount,occurred_at,redemption_id,credit_id\n"
+        f"u,redeemed,cy,11,{now},,\nback,refunded,cy,2,{now},u,b1\n",
+    )
+    with pytest.raises(RefusedError, match=r"1 recipient has used 9.00 USD of 32.00 USD"):
+        sale.preview("reverse-batch", batch="sale", reason="x")
+    shown = sale.preview("reverse-batch", batch="sale", reason="x", unused_only=True)
+    assert f"issued on {days_ago(2)}" in shown.filters
+    assert sale.process(shown).explanation.endswith("from 3 members. 9.00 USD had been used by 1 member and stay.")
 
 
 def test_a_reversal_over_the_limit_needs_another_owners_approval(sale: Office) -> None:
