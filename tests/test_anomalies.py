@@ -345,6 +345,7 @@ def test_employees_are_told_one_by_one_and_in_a_batch_together() -> None:
             credit("one"),
             credit("two", member_id="bob"),
             *(credit(f"b-{who}", member_id=who, batch_id="b") for who in ("ada", "bob", "cy")),
+            credit("b-two", member_id="ada", batch_id="b"),
         ],
         members="member_id\nada\nbob\ncy",
     )
@@ -353,11 +354,13 @@ def test_employees_are_told_one_by_one_and_in_a_batch_together() -> None:
     assert_rows(
         sorted(flags(june, "employee_credit"), key=lambda row: str(row["credit_id"])),
         """
-        credit_id  batch_id  entry_ids     amount_at_risk
-                   b         b-ada; b-cy   20.00
-        one                  one           10.00
+        credit_id  batch_id  entry_ids           amount_at_risk
+                   b         b-ada; b-cy; b-two  30.00
+        one                  one                 10.00
     """,
     )
+    (together,) = flags(june, "employee_credit").where(batch_id="b")
+    assert together["explanation"] == "Batch b went to 2 employees too, with 30.00 USD."
 
 
 def test_a_credit_without_a_reason() -> None:
@@ -460,6 +463,7 @@ def test_a_batch_that_is_dated_in_the_month_after_its_credits_is_held_against_wh
 
 def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     credits = [*recipients("list", "a", "a", "b"), *recipients("students", "a", "a"), *recipients("lessons", "a", "a")]
+    credits.append(credit("list-3", amount="4.00", member_id="a", batch_id="list"))
     moved = [
         credit(f"list-{kind}", "2026-06-12T12:00", entry_type=f"transferred_{kind}", member_id="b", transfer_id="x",
                batch_id="list" if kind == "in" else None)
@@ -471,7 +475,10 @@ def test_several_credits_of_a_batch_per_student_are_meant() -> None:
     )
     assert_rows(
         flags(june, "batch_repeats_recipient"),
-        "batch_id  member_id  entry_ids        amount_at_risk\nlist      a          list-0; list-1   10.00",
+        """
+        batch_id  member_id  entry_ids               amount_at_risk
+        list      a          list-0; list-1; list-3  14.00
+        """,
     )
 
 
@@ -491,13 +498,18 @@ def test_a_batch_that_was_raised_afterwards_neither_repeats_its_recipients_nor_m
         list      2026-06-11T12:00  csv        1                    10.00
     """,
     )
-    for operation_id, kind, batch_id in (("raise", "adjust-batch", "b"), ("issue", "credits-csv", "list")):
+    for operation_id, kind, batch_id, day in (
+        ("raise", "adjust-batch", "b", "2026-06-12"),
+        ("issue", "credits-csv", "list", "2026-06-11"),
+        ("again", "adjust-batch", "b", "2026-07-12"),
+    ):
         ledger.connection.execute(
             "insert into ledger.operations by name select 'acme' as merchant_id, $1 as operation_id, $2 as kind,"
-            " 'processed' as status, $3 as batch_id, '2026-06-12'::timestamptz as finished_at",
-            [operation_id, kind, batch_id],
+            " 'processed' as status, $3 as batch_id, $4::timestamptz as finished_at",
+            [operation_id, kind, batch_id, instant(f"{day}T00:00")],
         )
-    (june,) = build(ledger, month(ledger, "2026-06"))
+    before, june = build(ledger, month(ledger, "2026-06", as_of="2026-06-12T00:00:00Z"), month(ledger, "2026-06"))
+    assert_rows(table(before, "credits_batches"), "status  total_amount\nActive  20.00\nActive  20.00")
     assert_rows(table(june, "credits_batches"), "status    total_amount\nAdjusted  30.00\nActive    20.00")
     assert_rows(flags(june, "batch_repeats_recipient"), "batch_id  member_id\nlist      c")
     assert_rows(flags(june, "batch_total_mismatch"), "batch_id  observed  threshold\nlist      20.00     10.00")
@@ -695,10 +707,12 @@ def test_those_who_had_spent_all_of_theirs_kept_the_most_of_a_batch_that_is_take
         a1        created     2026-06-01T12:00  ada        10.00              whole
         b1        created     2026-06-01T12:00  bob        10.00              whole
         c1        created     2026-06-01T12:00  cy         10.00              whole
+        g1        created     2026-06-01T12:00  gus         1.00              whole
         a-buys    redeemed    2026-06-02T12:00  ada        10.00
         b-buys    redeemed    2026-06-02T12:00  bob         4.00
         b-back    reversed    2026-06-03T12:00  bob         6.00  b1
         c-back    reversed    2026-07-03T12:00  cy         10.00  c1
+        g-buys    redeemed    2026-07-03T12:00  gus         1.00
         d1        created     2026-06-01T12:00  dan        10.00              apart
         e1        created     2026-06-01T12:00  eve        10.00              apart
         f1        created     2026-06-01T12:00  fay        10.00              apart
@@ -712,10 +726,10 @@ def test_those_who_had_spent_all_of_theirs_kept_the_most_of_a_batch_that_is_take
     assert_rows(flags(june, "reversal_after_use"), "batch_id  entry_ids  amount_at_risk\nwhole     b-back     4.00")
     assert_rows(
         flags(july, "reversal_after_use"),
-        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nwhole     c-back     10.00           Credit Adjustments",
+        "batch_id  entry_ids  amount_at_risk  evidence_sheet\nwhole     c-back     11.00           Credit Adjustments",
     )
     (flag,) = flags(july, "reversal_after_use")
-    assert flag["explanation"] == "10.00 USD was taken back from batch whole after 1 member had used 10.00 USD of it."
+    assert flag["explanation"] == "10.00 USD was taken back from batch whole after 2 members had used 11.00 USD of it."
     assert not list(flags(august, "reversal_after_use"))
 
 
@@ -734,7 +748,7 @@ def test_a_batch_has_one_window_for_all_of_its_credits() -> None:
         later     created     2026-05-03T12:00  bob        10.00              b
         in-time   reversed    2026-06-02T12:00  ada         4.00  first
         ada-back  reversed    2026-06-03T12:00  ada         6.00  first
-        bob-back  reversed    2026-06-03T12:00  bob        10.00  later
+        bob-back  reversed    2026-06-04T12:00  bob        10.00  later
         """
     )
     (june,) = build(ledger, month(ledger, "2026-06"))
@@ -742,7 +756,7 @@ def test_a_batch_has_one_window_for_all_of_its_credits() -> None:
     assert_rows(
         flags(june, "reversal_outside_window"),
         "batch_id  entry_ids           amount_at_risk  observed  threshold\n"
-        "b         ada-back; bob-back  16.00           61        60",
+        "b         ada-back; bob-back  16.00           62        60",
     )
 
 
@@ -953,6 +967,7 @@ def test_an_amount_far_above_what_is_usual_for_its_reason() -> None:
             credit("low", amount="0.01"),
             credit("within", amount="14.00"),
             credit("few-high", amount="500.00", reason="Closure"),
+            credit("may", "2026-05-10T12:00", reason="Flood"),
         ]
     )
     assert_rows(flags(june, "unusual_amount"), "credit_id  observed  amount_at_risk\nhigh       z 20.2    40.00")
@@ -979,7 +994,8 @@ def test_where_most_are_equal_the_mean_deviation_stands_in_and_where_all_are_not
 def test_amounts_of_more_than_a_year_ago_are_not_looked_at() -> None:
     old = audit([*many("usual", USUAL, "2025-06-29T12:00"), credit("high", amount="40.00")])
     assert not list(flags(old, "unusual_amount"))
-    new = audit([*many("usual", USUAL, "2025-07-01T00:00"), credit("high", amount="40.00")])
+    enough = store(minimum_observations=len(USUAL) + 1)
+    new = audit([*many("usual", USUAL, "2025-07-01T00:00"), credit("high", amount="40.00")], enough)
     assert [row["credit_id"] for row in flags(new, "unusual_amount")] == ["high"]
 
 
@@ -997,7 +1013,10 @@ def test_a_month_in_which_somebody_issued_far_more_than_people_do() -> None:
             credit("june", amount=high, **by(ANN)),
         ]  # fmt: skip
 
-    (flag,) = flags(audit(year("500.00", months)), "unusual_creator_volume")
+    first = credit("first", "2025-07-01T00:00", "100.00", **by(ANN))
+    enough = audit([first, *year("500.00", months[:9])])
+    assert not list(table(enough, "not_assessable").where(rule="unusual_creator_volume"))
+    (flag,) = flags(enough, "unusual_creator_volume")
     assert (flag["entry_ids"], flag["amount_at_risk"]) == ("june", Decimal(500))
     assert not list(flags(audit(year("110.00", months)), "unusual_creator_volume"))
     few = audit(year("500.00", months[:9]))
@@ -1029,10 +1048,14 @@ def observed_months(report: Report) -> list[int]:
 
 
 def test_whether_months_are_too_few_is_told_of_the_same_months_that_are_judged() -> None:
-    months = [*(f"2025-{number:02d}" for number in range(7, 13)), "2026-01", "2026-02"]
-    days = [f"{name}-{day}" for name in months for day in ("05", "20")]
+    months = [*(f"2025-{number:02d}" for number in range(8, 13)), "2026-01", "2026-02"]
+    days = ["2025-07-01", *(f"{name}-{day}" for name in months for day in ("05", "20"))]
+    names = {"20": "Lee, Ann"}  # by which she goes in the second half of a month
     ledger = audited_ledger(
-        [*(credit(day, f"{day}T12:00", **by(ANN)) for day in days), credit("june", "2026-06-20T12:00", **by(ANN))],
+        [
+            *(credit(day, f"{day}T00:00", **by(ANN) | {"creator_name": names.get(day[-2:], ANN)}) for day in days),
+            credit("june", "2026-06-20T12:00", **by(ANN)),
+        ],
         store(minimum_observations=9),
     )
     free, early, whole = build(
@@ -1106,8 +1129,14 @@ def test_a_reason_that_several_batches_share() -> None:
             *recipients("e3", "a", at="2026-05-20T13:00", reason_details="Egg shortage", **route),
             credit("used", entry_type="redeemed", at="2026-06-21T12:00", member_id="a", credit_id="e3-0"),
             credit("alone", credit_type="Service Recovery"),
-        ]
+        ],
+        batches="""
+        batch_id  issued_at         reason         description
+        nobody    2026-06-22T12:00  Late Delivery  Egg shortage
+        """,
     )
+    (failed,) = flags(june, "zero_recipient_batch")
+    assert failed["explanation"] == "Batch nobody (Egg shortage) has no recipients."
     (flag,) = flags(june, "systemic_reason")
     assert (flag["batch_id"], flag["amount_at_risk"]) == ("r1; r2; r3", Decimal(40))
     assert "together 40.00 USD of the 70.00 USD that Service Recovery came to" in flag["explanation"]
@@ -1180,15 +1209,15 @@ def test_service_recovery_over_its_budget() -> None:
 
 
 def test_flags_asked_for_by_month_are_those_of_its_final_report_else_those_of_an_interim_one() -> None:
-    june = {"early": "2026-06-02T12:00", "late": "2026-06-20T12:00"}
-    ledger = audited_ledger([credit(name, at=at, reason=None) for name, at in june.items()])
+    told = {"may": "2026-05-02T12:00", "early": "2026-06-02T12:00", "late": "2026-06-20T12:00"}
+    ledger = audited_ledger([credit(name, at=at, reason=None) for name, at in told.items()])
 
     def listed(period: str) -> list[str]:
         listing = models.load("listings.anomaly_flags")
         asked = dict.fromkeys(listing.parameters) | {"merchants": ["acme"], "period": period, "rule": "missing_reason"}
         return [str(row["credit_id"]) for row in ledger.connection.execute(listing.sql, asked).pl().to_dicts()]
 
-    build(ledger, month(ledger, "2026-06", as_of="2026-06-15"))
+    build(ledger, month(ledger, "2026-05", as_of="2026-05-15"), month(ledger, "2026-06", as_of="2026-06-15"))
     assert listed("2026-06") == ["early"]
     build(ledger, month(ledger, "2026-06"))
     assert listed("2026-06") == ["early", "late"]
@@ -1271,7 +1300,7 @@ def everything(at: str, merchant_id: str = "acme") -> list[dict[str, Any]]:
 EVERY_BATCH = """
     batch_id  issued_at         recorded_at       issued_as  declared_recipients  declared_total
     b1        {at}  {at}  csv        2                    20.01
-    nobody    {at}  {at}  csv        1                    10.00
+    nobody    {at}                    csv        1                    10.00
     undated                     {at}  csv        1                    10.00
 """
 
@@ -1318,6 +1347,7 @@ def test_what_happens_at_a_months_first_instant_is_flagged_in_that_month_alone()
     assert may == {"balance_mismatch"}
     assert june == {rule.name for rule in anomalies.rules()} - {"balance_mismatch"}
     assert july == {"source_incomplete"}
+    assert not list(table(reports[0], "credits_batches"))
     failed = {str(row["batch_id"]) for row in flags(reports[1], "zero_recipient_batch")}
     assert failed == {"nobody", "undated", "ghost"}
 
@@ -1338,6 +1368,11 @@ def test_a_merchants_month_is_the_same_beside_another_that_has_the_same_ids() ->
     (alone,) = built(ledger_of_everything(acme), "acme")
     assert tables(beside) == tables(alone)
     assert {flag["rule"] for flag in flags(of_beta)} == {rule.name for rule in anomalies.rules()} - {"unknown_member"}
+    # As of the instant at which it all happened, none of it has; what is found is of before, or of when files came.
+    (before,) = build(both, month(both, "2026-06", merchant_id="beta", as_of="2026-06-12T12:00:00Z"))
+    assert {flag["rule"] for flag in flags(before)} == {
+        "balance_mismatch", "entry_changed", "late_entry", "source_incomplete",
+    }  # fmt: skip
 
 
 def test_credits_that_were_there_before_are_no_persons_doing_of_the_month() -> None:

@@ -56,6 +56,8 @@ def test_a_batch_says_what_was_issued_and_what_became_of_it_until_as_of() -> Non
     """,
     )
     assert batch(audit(SALE, name="2026-07"), "sale")["redeemed"] == Decimal(18)
+    then = batch(audit(SALE, as_of="2026-06-07T12:00"), "sale")
+    assert (then["deducted"], then["remaining"]) == (0, 25), "what happens at as_of itself does not count"
 
 
 def test_view_details_has_a_row_for_each_credit() -> None:
@@ -75,15 +77,25 @@ def test_view_details_has_a_row_for_each_credit() -> None:
 
 def test_a_month_lists_batches_that_moved_in_it_and_no_others() -> None:
     entries = """
-        entry_id  entry_type      occurred_at       member_id  amount  batch_id  credit_id  expires_at
-        quiet     created         2026-05-01T12:00  ada         1.00   quiet
-        used      created         2026-05-02T12:00  bob         2.00   used
-        order     redeemed        2026-06-02T12:00  bob         1.00
-        expiring  created         2026-05-03T12:00  cy          3.00   expiring             2026-06-30T23:59:59
-        later     created         2026-07-01T00:00  dan         3.00   later
+        entry_id  entry_type       occurred_at       member_id  amount  batch_id  credit_id  redemption_id  expires_at
+        quiet     created          2026-05-01T12:00  ada        1.00    quiet
+        used      created          2026-05-02T12:00  bob        2.00    used
+        order     redeemed         2026-06-02T12:00  bob        1.00
+        expiring  created          2026-05-03T12:00  cy         3.00    expiring                            2026-06-30
+        given     created          2026-05-04T12:00  eve        4.00    given
+        spent     redeemed         2026-05-05T12:00  eve        1.00
+        back      refunded         2026-06-03T12:00  eve        1.00                         spent
+        cut       created          2026-05-05T12:00  fay        5.00    cut
+        less      deducted         2026-06-04T12:00  fay        1.00
+        undone    created          2026-05-06T12:00  gus        6.00    undone
+        taken     reversed         2026-06-05T12:00  gus        1.00              undone
+        moved     created          2026-05-07T12:00  hal        7.00    moved
+        out       transferred_out  2026-06-06T12:00  hal        1.00              moved
+        later     created          2026-07-01T00:00  dan        3.00    later
     """
     batches = table(audit(entries), "credits_batches")
-    assert [(row["batch_id"], row["issued_in_period"]) for row in batches] == [("used", False), ("expiring", False)]
+    assert [row["batch_id"] for row in batches] == ["used", "expiring", "given", "cut", "undone"]
+    assert not any(row["issued_in_period"] for row in batches)
 
 
 def test_a_batch_whose_credits_come_after_the_month_had_no_recipients_at_its_end() -> None:
@@ -279,6 +291,28 @@ def test_a_batch_that_has_recipients_in_one_unit_has_not_failed_in_another() -> 
     assert not list(flags(june, "zero_recipient_batch"))
 
 
+def test_a_batchs_expiries_are_the_first_and_the_last_of_its_credits() -> None:
+    june = audit("""
+        entry_id  entry_type  occurred_at       member_id  amount  batch_id  expires_at
+        a         created     2026-06-01T12:00  ada        10.00   b         2026-08-01T00:00
+        b         created     2026-06-01T12:00  bob        10.00   b         2026-07-01T00:00
+        c         created     2026-06-01T12:00  bob        10.00   b         2026-09-01T00:00
+        d         created     2026-06-01T12:00  cy         10.00   b
+    """)
+    assert_rows([batch(june, "b")], "oldest_expiry     newest_expiry\n2026-07-01T00:00  2026-09-01T00:00")
+
+
+def test_what_did_not_add_up_of_a_batchs_credits_by_as_of_is_counted() -> None:
+    ledger = audited_ledger("""
+        entry_id  entry_type  occurred_at       amount  credit_id  batch_id
+        c         created     2026-06-01T12:00  10.00              b
+        back      reversed    2026-06-02T12:00  11.00   c
+        again     reversed    2026-07-01T00:00   1.00   c
+    """)
+    early, june = build(ledger, month(ledger, "2026-06", as_of="2026-06-02T12:00:00Z"), month(ledger, "2026-06"))
+    assert (batch(early, "b")["findings"], batch(june, "b")["findings"]) == (0, 1)
+
+
 def test_who_had_all_given_back_is_not_among_those_who_have_used_a_part() -> None:
     june = audit(
         SALE
@@ -314,14 +348,16 @@ def test_units_are_never_summed_together() -> None:
 def test_the_summary_is_of_batches_issued_in_the_period_and_the_expense_of_all_credits() -> None:
     june = audit(
         """
-        entry_id  entry_type  occurred_at       member_id  amount  batch_id  credit_type
-        m         created     2026-05-01T12:00  ada         7.00   may       Promotional
-        o         redeemed    2026-06-01T12:00  ada         1.00
-        a         created     2026-06-01T12:00  ada        10.00   sale      Promotional
-        b         created     2026-06-01T12:00  bob        10.00   sale      Promotional
-        c         created     2026-06-02T12:00  ada         5.00   route     Service Recovery
-        d         created     2026-06-03T12:00  cy          2.50             Service Recovery
-        e         created     2026-06-03T12:00  cy          0.50
+        entry_id  entry_type       occurred_at       member_id  amount  batch_id  credit_type       transfer_id
+        m         created          2026-05-01T12:00  ada         7.00   may       Promotional
+        o         redeemed         2026-06-01T12:00  ada         1.00
+        a         created          2026-06-01T12:00  ada        10.00   sale      Promotional
+        b         created          2026-06-01T12:00  bob        10.00   sale      Promotional
+        c         created          2026-06-02T12:00  ada         5.00   route     Service Recovery
+        d         created          2026-06-03T12:00  cy          2.50             Service Recovery
+        e         created          2026-06-03T12:00  cy          0.50
+        out       transferred_out  2026-06-04T12:00  bob        10.00                               t
+        in        transferred_in   2026-06-04T12:00  dan        10.00   sale      Promotional       t
     """
     )
     assert_rows(
