@@ -316,7 +316,8 @@ def test_an_entry_without_a_balance_type_is_in_the_unit_of_the_credit_or_redempt
 
 
 def test_a_member_whom_no_members_file_has() -> None:
-    entries = [credit("a", member_id="ada"), credit("b", member_id="bob"), credit("c", member_id="bob", amount="5.00")]
+    entries = [credit("a", member_id="ada"), credit("b", member_id="bob"),
+               credit("c", member_id="bob", amount="5.00", entry_type="opening")]  # fmt: skip
     known = audit(entries, members="member_id  email\nada        a@a.example")
     assert_rows(flags(known, "unknown_member"), "member_id  entry_ids  amount_at_risk\nbob        b; c       15.00")
     # Where no file has come at all, that is one thing, and not as many as there are members.
