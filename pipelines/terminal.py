@@ -303,6 +303,7 @@ def show_rows(
 def table(rows: "pl.DataFrame", longest: int = 40, all_rows: str = "--csv FILE") -> str:
     """The first rows as a table; where there are more, that `all_rows` has them."""
     import polars as pl
+    import polars.selectors as cs
 
     with pl.Config(
         tbl_rows=SHOWN_ROWS, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True,
@@ -310,5 +311,9 @@ def table(rows: "pl.DataFrame", longest: int = 40, all_rows: str = "--csv FILE")
         tbl_formatting="ASCII_MARKDOWN",
     ):  # fmt: skip
         more = f"\n… and {rows.height - SHOWN_ROWS:,} more; {all_rows} has all." if rows.height > SHOWN_ROWS else ""
-        shown = rows.head(SHOWN_ROWS).with_columns(pl.col(pl.String).fill_null(""))
+        times = (
+            cs.datetime(time_zone=None).dt.to_string("%F %T%.f"),
+            cs.datetime(time_zone="*").dt.to_string("%F %T%.f %Z"),
+        )
+        shown = rows.head(SHOWN_ROWS).with_columns(times).select(pl.all().cast(pl.String).fill_null(""))
         return f"{shown}{more}" if rows.height else "None."

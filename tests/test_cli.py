@@ -6,14 +6,17 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from pipelines import faults
 from pipelines.listings import FORMULA_BEGINNINGS
+from pipelines.terminal import table
 from tests import acme
 from tests.homes import ACME, entries_csv, make_home
 from tests.processes import COMMAND, content, environment, rollforward, workbooks
@@ -134,6 +137,19 @@ def batch_ids(home: Path, *filters: str) -> list[str]:
 
 
 ROUTE = [f"ga-batch-route-5-2026-05-{day}" for day in ("27", "13", "06")]
+
+
+def test_a_listing_leaves_blank_what_is_not_there() -> None:
+    at = datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
+    rows = pl.DataFrame({
+        "member_id": ["ada", None], "created": [at, None], "last_used_at": [at.replace(tzinfo=None), None],
+        "expires_on": [at.date(), None], "is_expired": [True, None], "rows": [1, None],
+    })  # fmt: skip
+    shown = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(rows).splitlines()[2:]]
+    assert shown == [
+        ["ada", "2026-06-01 09:30:00 UTC", "2026-06-01 09:30:00", "2026-06-01", "true", "1"],
+        ["", "", "", "", "", ""],
+    ]
 
 
 def test_batches_are_found_by_date_issuer_type_status_and_words(reported: Path) -> None:
