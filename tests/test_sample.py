@@ -13,9 +13,9 @@ import openpyxl
 import polars as pl
 import pytest
 
-from pipelines import clock, sample
+from pipelines import clock
 from pipelines.datasets import DATASETS
-from pipelines.sample import SampleError, SampleResult, write_sample
+from pipelines.sample import SampleError, SampleResult, world, write_sample
 from pipelines.settings import Home, Merchant, read_merchants
 from schemas.ledger import ENTRY_TYPES
 from tests import oracle
@@ -449,7 +449,7 @@ def test_a_merchant_beyond_the_three_has_decimals_of_its_own(tmp_path: Path) -> 
 
 
 def test_a_large_sample_is_written_block_by_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "BLOCK_ROWS", 30_000)
+    monkeypatch.setattr(world, "BLOCK_ROWS", 30_000)
     home = Home(tmp_path)
     started = time.monotonic()
     result = write_sample(home, entries=200_000, merchants=1)

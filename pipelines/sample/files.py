@@ -1,6 +1,6 @@
 """The sample's landing files: rows of entries and of other datasets, in the formats of their sources.
 
-What the rows say is in `pipelines.sample`.
+What the rows say is in `pipelines.sample.world`.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 import polars as pl
 
 from pipelines import clock
-from pipelines.sample_merchants import Profile
+from pipelines.sample.merchants import Profile
 
 DAY_S = 86_400
 FILE_COLUMNS = (

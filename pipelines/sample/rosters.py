@@ -3,12 +3,8 @@
 What mass credits ask for. By the member's number alone, so that the same families qualify on every machine.
 """
 
-from typing import TYPE_CHECKING
-
-from pipelines.sample_files import Landing
-
-if TYPE_CHECKING:
-    from pipelines.sample import _World
+from pipelines.sample.files import Landing
+from pipelines.sample.world import World
 
 GYM = "harbor-gym"
 MOST_FAMILIES = 120
@@ -22,7 +18,7 @@ CLASSES = (
 FIRST_NAMES = ("Noa", "Kofi", "Mei", "Luca", "Sara", "Emil")
 
 
-def write_students(world: "_World", landing: Landing) -> int:
+def write_students(world: World, landing: Landing) -> int:
     """A file of all students: a child of each family, two of every third."""
     rows = [
         (f"hg-s-{number}", family, FIRST_NAMES[number % 6], "team" if number % 7 == 0 else None)
@@ -31,7 +27,7 @@ def write_students(world: "_World", landing: Landing) -> int:
     return landing.rows("students", ("student_id", "member_id", "first_name", "keywords"), rows)
 
 
-def write_enrollments(world: "_World", landing: Landing) -> int:
+def write_enrollments(world: World, landing: Landing) -> int:
     """A file of all enrollments: one class each, two of every fourth; every ninth has ended."""
     rows = []
     for number, _ in _children(world):
@@ -44,7 +40,7 @@ def write_enrollments(world: "_World", landing: Landing) -> int:
     return landing.rows("enrollments", columns, rows)
 
 
-def write_charges(world: "_World", landing: Landing) -> int:
+def write_charges(world: World, landing: Landing) -> int:
     """A file of all charges of October: tuition, which every fifth family has not paid."""
     rows = [
         (f"hg-t-{number}", family, "Tuition", "85.00", "85.00" if number % 5 == 0 else "0.00", "2026-10-01")
@@ -54,13 +50,13 @@ def write_charges(world: "_World", landing: Landing) -> int:
     return landing.rows("charges", columns, rows)
 
 
-def _families(world: "_World") -> list[str]:
+def _families(world: World) -> list[str]:
     if world.profile.merchant_id != GYM:
         return []
     return [f"{world.profile.code}-m-{number:06d}" for number in range(1, min(world.members, MOST_FAMILIES) + 1)]
 
 
-def _children(world: "_World") -> list[tuple[int, str]]:
+def _children(world: World) -> list[tuple[int, str]]:
     """Each child's number, from 1, and its family."""
     families = [family for number, family in enumerate(_families(world)) for _ in range(2 if number % 3 == 0 else 1)]
     return list(enumerate(families, start=1))

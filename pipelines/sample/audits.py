@@ -1,15 +1,11 @@
 """What the sample says of batches and balances: files of a second source, that mostly agree with the entries.
 
-Like `pipelines.sample` it knows the formats, as a source would, and nothing of the ledger.
+Like `pipelines.sample.world` it knows the formats, as a source would, and nothing of the ledger.
 """
 
-from typing import TYPE_CHECKING
-
-from pipelines.sample_files import Landing
-from pipelines.sample_merchants import Batch, cells_of
-
-if TYPE_CHECKING:
-    from pipelines.sample import _World
+from pipelines.sample.files import Landing
+from pipelines.sample.merchants import Batch, cells_of
+from pipelines.sample.world import World
 
 BATCH_COLUMNS = (
     *("batch_id", "issued_at", "issued_by_name", "issued_by_email", "credit_type", "reason", "description"),
@@ -51,7 +47,7 @@ kiwi-grocer | 1 | | 2026-07-01 | 0.00
 """
 
 
-def write_batches(world: "_World", landing: Landing) -> int:
+def write_batches(world: World, landing: Landing) -> int:
     """A file of all batches that were issued in the window, as whoever issues them keeps it."""
     profile = world.profile
     rows = [_batch(world, batch) for batch in world.batches if batch.batch_id]
@@ -62,7 +58,7 @@ def write_batches(world: "_World", landing: Landing) -> int:
     return landing.rows("batches", BATCH_COLUMNS, sorted(rows, key=lambda row: (row[1] or "", row[0] or "")))
 
 
-def _batch(world: "_World", batch: Batch) -> tuple[str | None, ...]:
+def _batch(world: World, batch: Batch) -> tuple[str | None, ...]:
     profile, batch_id = world.profile, str(batch.batch_id)
     # Two enrollments of the stories are in this batch too.
     recipients = batch.recipients + (batch_id == "batch-floor-repair-2026-02" and len(world.stories) > 0)
@@ -85,7 +81,7 @@ def _batch(world: "_World", batch: Batch) -> tuple[str | None, ...]:
     )
 
 
-def write_balances(world: "_World", landing: Landing) -> int:
+def write_balances(world: World, landing: Landing) -> int:
     """A file of what the shop says that a few accounts held."""
     profile = world.profile
     told = {row["member"] for row in world.stories}

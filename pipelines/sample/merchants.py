@@ -1,6 +1,6 @@
 """The sample's merchants: their settings, and what happens there, as tables that people can read.
 
-How rows are made of it is in `pipelines.sample`.
+How rows are made of it is in `pipelines.sample.world`.
 """
 
 from collections.abc import Iterator, Mapping
