@@ -61,6 +61,7 @@ CASES = [
     ("Africa/Casablanca", "2025-05-15T12:00", "2025-05-15T11:00"),
     ("Europe/Dublin", "2025-07-01T12:00", "2025-07-01T11:00"),
     ("Asia/Kathmandu", "2025-07-01T12:00", "2025-07-01T06:15"),
+    ("Asia/Kathmandu", "1986-01-01T00:00", "1985-12-31T18:30"),  # never: a quarter past, by the year before's offset
     ("Pacific/Kiritimati", "2025-07-01T12:00", "2025-06-30T22:00"),
     ("America/New_York", "2024-02-29T00:00", "2024-02-29T05:00"),  # a leap day
     ("America/New_York", "1970-01-01T00:00", "1970-01-01T05:00"),

@@ -99,6 +99,9 @@ def test_a_month_that_has_not_ended_is_as_of_now_to_the_second() -> None:
     period = month("2026-11", "America/New_York")
     assert period.as_of == utc("2026-11-22T13:15:00")
     assert (period.name, period.is_final) == ("2026-11@20261122T131500Z", False)
+    # A day can be asked for from its first instant on.
+    begun = month("2026-11", "America/New_York", now="2026-11-22T05:00", as_of="2026-11-22")
+    assert begun.as_of == utc("2026-11-22T05:00")
 
 
 def test_a_month_has_ended_at_the_instant_at_which_the_next_begins() -> None:
