@@ -62,8 +62,13 @@ def test_a_positive_adjustment_issues_a_credit_of_type_adjustment(office: Office
 
 
 def test_a_negative_adjustment_deducts(office: Office) -> None:
-    adjust(office, "-4")
+    done = adjust(office, "-4", internal_note=" Rang twice. ")
     assert office.balance("ada") == "6.00"
+    (entry,) = office.rows(f"from ledger.entries where operation_id = '{done.operation_id}'")
+    told = ("entry_type", "credit_id", "credit_type", "internal_note")
+    assert [entry[name] for name in told] == ["deducted", None, None, "Rang twice."]
+    with pytest.raises(RefusedError, match='expires_in_days "5" is for credit that is added'):
+        adjust(office, "-4", expires_in_days=5)
 
 
 def test_a_deduction_of_all_that_is_there_is_done_and_of_a_cent_more_is_refused_with_the_balance(
@@ -402,14 +407,16 @@ def test_a_member_of_two_credits_of_a_batch_is_one_who_used_it_and_it_is_as_old_
 
 
 def test_a_reversal_over_the_limit_needs_another_owners_approval(sale: Office) -> None:
-    sale.settings("reversal_limit = 25.00")
+    sale.settings("reversal_limit = 0")
     shown = sale.preview("reverse-batch", batch="sale", reason="x")
-    with pytest.raises(RefusedError, match=r"Taking back 30.00 USD is above reversal_limit 25.*approved_by must name"):
+    with pytest.raises(RefusedError, match=r"Taking back 30.00 USD is above reversal_limit 0: approved_by must name"):
         sale.process(shown)
     with pytest.raises(RefusedError, match="is not owner or higher"):
         sale.process(shown, approved_by=ANN)
     with pytest.raises(RefusedError, match="Another person must approve"):
         sale.process(shown, approved_by=OLGA)
+    sale.settings("reversal_limit = 30.00")
+    assert sale.process(shown).total == Decimal(30)
 
 
 def test_a_batch_comes_down_by_what_remains_and_says_who_cannot(sale: Office) -> None:
