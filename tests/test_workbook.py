@@ -340,10 +340,22 @@ def test_totals_have_names(book: Workbook) -> None:
 
 def test_the_merchants_currency_is_in_b_whatever_the_alphabet_says(tmp_path: Path) -> None:
     farm = merchant(
-        timezone="UTC", currency="USD", balance_types={"a": BalanceType(unit="AAA", decimals=3)}, label="Shop"
-    )
-    sheet = openpyxl.load_workbook(written(report([], farm).contents, tmp_path))[SUMMARY]
-    assert [sheet.cell(1, column).value for column in (2, 3)] == ["USD", "AAA"]
+        timezone="UTC", currency="USD", label="Shop",
+        balance_types={
+            "a": BalanceType(unit="AAA", decimals=3),
+            "bonus": BalanceType(unit="USD"),
+            **{name: BalanceType(unit=name, decimals=0) for name in ("P_Q", "p-q")},
+        },
+    )  # fmt: skip
+    book = openpyxl.load_workbook(written(report([], farm).contents, tmp_path))
+    sheet = book[SUMMARY]
+    assert [sheet.cell(1, column).value for column in range(2, 6)] == ["USD", "AAA", "P_Q", "p-q"]
+    (types,) = [row for row in range(30, 60) if sheet.cell(row, 1).value == "Balance type"]
+    assert [sheet.cell(types, column).value for column in (2, 3, 4)] == ["default (USD)", "bonus (USD)", "a (AAA)"]
+    # Excel holds names for the same whatever their case.
+    names = [name.casefold() for name in book.defined_names]
+    assert "totalcreditcreated_p_q" in names
+    assert len({*names}) == len(names)
     assert sheet["A2"].value == "Shop"
     assert sheet["C5"].number_format == "#,##0.000"
 
@@ -368,7 +380,11 @@ def test_there_are_two_native_charts(green_acres: Path) -> None:
     assert len(charts) == 2
     texts = [" ".join(re.findall(r"<(?:a:t|c:f)>([^<]*)<", xml)) for xml in charts.values()]
     assert any("Created, redeemed, expired and closing balance, USD" in text for text in texts)
-    assert any("Created by reason, USD" in text for text in texts)
+    (reasons,) = [text for text in texts if "Created by reason, USD" in text]
+    # Not those of tokens, which come below.
+    sheet = openpyxl.load_workbook(green_acres)[SUMMARY]
+    (heading,) = [row for row in range(30, sheet.max_row) if sheet.cell(row, 1).value == "By reason, USD"]
+    assert f"!$A${heading + 2}:" in reasons
 
 
 def test_a_merchant_without_new_credit_has_no_chart_of_reasons(tmp_path: Path) -> None:
