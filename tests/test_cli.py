@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from pipelines import faults
-from pipelines.listings import FORMULA_BEGINNINGS
+from pipelines.listings import FORMULA_BEGINNINGS, write_csv
 from pipelines.terminal import table
 from tests import acme
 from tests.homes import ACME, entries_csv, make_home
@@ -228,11 +228,15 @@ def test_errors_hold_back_the_workbook_of_the_merchant_that_blocks_on_them_and_n
 
 
 def test_exports_quote_what_a_spreadsheet_would_run(reported: Path, tmp_path: Path) -> None:
-    table, book = tmp_path / "balances.csv", tmp_path / "balances.xlsx"
-    rollforward(reported, "balances", "--csv", str(table), "--xlsx", str(book))
+    exported, book = tmp_path / "balances.csv", tmp_path / "balances.xlsx"
+    rollforward(reported, "balances", "--csv", str(exported), "--xlsx", str(book))
     assert book.stat().st_size > 0
-    for line in table.read_text().splitlines()[1:]:
+    for line in exported.read_text().splitlines()[1:]:
         assert not line.split(",")[2].startswith(FORMULA_BEGINNINGS)
+    texts = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x", "1-1=0", " ", "", None]
+    write_csv(pl.DataFrame({"said": texts, "row": range(len(texts))}), exported)
+    read = pl.read_csv(exported, infer_schema=False)["said"].to_list()
+    assert read == [*(f"'{text}" for text in texts[:11]), "1-1=0", " ", None, None]
 
 
 @pytest.mark.parametrize(

@@ -604,12 +604,13 @@ def test_free_dates_follow_upon_a_month_whose_publication_was_cut_off_before_the
     report(home, "2026-05")
     # Killed here, a run leaves the publication in the journal alone.
     ledger.write_bytes(before)
-    home.land("acme/entries/late.csv", entries_csv(LATE))
+    late = "entry_id  entry_type  occurred_at       amount\nlate      redeemed    2026-05-20T12:00Z  2.50"
+    home.land("acme/entries/late.csv", entries_csv(late))
     dates = {"report_free_dates": {"config": {"start": "2026-06-01", "end": "2026-06-12"}}}
     told = runs.run(home.home, "credit_report", speaks=Voice(home.said.append), resource={}, ops=dates)
     (acme,) = [one for one in told["workbook/credits_workbook"]["published"] if one["merchant_id"] == "acme"]
     lines = "Opening balance as published", "Late entries", "Opening balance, restated"
-    assert [cell(acme["path"], "Summary Statistics", label) for label in lines] == [5.0, 2.5, 7.5]
+    assert [cell(acme["path"], "Summary Statistics", label) for label in lines] == [5.0, -2.5, 2.5]
 
 
 def test_another_policy_that_would_restate_published_months_is_refused_unless_asked_for(home: Installation) -> None:
