@@ -24,7 +24,7 @@ import pytest
 from pipelines import listings, models
 from pipelines.portal import downloads, pages, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
-from pipelines.portal.masking import mask_text
+from pipelines.portal.masking import EMAIL_COLUMNS, NOTE_COLUMNS, mask_text
 from pipelines.settings import Home, SettingsError
 from pipelines.shards import read_copy_path
 from tests import portals
@@ -504,7 +504,9 @@ def test_a_viewers_exports_are_masked(viewer: Portal, administrator: Portal, nam
     assert len(masked.splitlines()) == len(said.splitlines())
 
 
-def test_a_viewer_gets_the_masked_edition_of_a_workbook(viewer: Portal, administrator: Portal) -> None:
+def test_a_viewer_gets_the_masked_edition_of_a_workbook(
+    viewer: Portal, administrator: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = administrator.acme().link("/m/acme/workbook")
     whole, masked = administrator.get(link), viewer.get(link)
     assert masked.headers["content-disposition"].endswith('-masked.xlsx"')
@@ -520,6 +522,7 @@ def test_a_viewer_gets_the_masked_edition_of_a_workbook(viewer: Portal, administ
                     assert not ADDRESS.search(str(its.value)), (sheet, its.coordinate)
                     continue
                 changed += 1
+                assert str(cell.value).casefold() not in EMAIL_COLUMNS | NOTE_COLUMNS, "headers stay"
                 header = given[sheet].cell(1, cell.column).value
                 assert header in ("email", "internal_note", "Email") or mask_text(str(cell.value)) == its.value
                 assert header != "internal_note" or its.value is None
@@ -532,6 +535,13 @@ def test_a_viewer_gets_the_masked_edition_of_a_workbook(viewer: Portal, administ
     with ZipFile(io.BytesIO(viewer.get("/month.zip?month=2026-06").content)) as archive:
         assert archive.namelist() == ["credits-acme-2026-06-v2-masked.xlsx"]
         assert archive.read(archive.namelist()[0]) == masked.content
+    # A large sheet is read in pieces.
+    monkeypatch.setattr("pipelines.portal.masking._CHUNK_BYTES", 999)
+    pieces = ZipFile(io.BytesIO(viewer.get(link).content))
+    with ZipFile(io.BytesIO(masked.content)) as parts:
+        assert {part: pieces.read(part) for part in pieces.namelist()} == {
+            part: parts.read(part) for part in parts.namelist()
+        }
 
 
 # At the door
