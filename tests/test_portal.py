@@ -19,14 +19,16 @@ from zipfile import ZipFile
 
 import duckdb
 import openpyxl
+import polars as pl
 import pytest
 
 from pipelines import listings, models
 from pipelines.portal import downloads, pages, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
-from pipelines.portal.masking import EMAIL_COLUMNS, NOTE_COLUMNS, mask_text
+from pipelines.portal.masking import EMAIL_COLUMNS, NOTE_COLUMNS, mask, mask_text
 from pipelines.settings import Home, SettingsError
 from pipelines.shards import read_copy_path
+from pipelines.worksheets import Column, FrameWorkbook
 from tests import portals
 from tests.desks import ACCESS, ANN, BO, EVE, OLGA, VERA
 from tests.homes import Installation, make_home
@@ -542,6 +544,23 @@ def test_a_viewer_gets_the_masked_edition_of_a_workbook(
         assert {part: pieces.read(part) for part in pieces.namelist()} == {
             part: parts.read(part) for part in parts.namelist()
         }
+
+
+def test_each_sheet_is_masked_below_its_own_header(tmp_path: Path) -> None:
+    """Above the rows of Credits Batches stand their totals."""
+    rows = pl.DataFrame({"email": ["ada@mail.example"], "internal_note": ["Packer was new"], "reason": ["Goodwill"]})
+    columns = [Column(name, "text") for name in rows.columns]
+    with FrameWorkbook(tmp_path / "whole.xlsx") as book:
+        book.add_worksheet("Summary")
+        book.add_frame("Created", rows, columns)
+        book.add_frame("Batches", rows, columns, first_row=4)
+        book.add_frame("Adjustments", rows, columns)
+    with (tmp_path / "masked.xlsx").open("wb") as masked:
+        mask(tmp_path / "whole.xlsx", masked)
+    seen = openpyxl.load_workbook(tmp_path / "masked.xlsx")
+    for sheet, header in (("Created", 1), ("Batches", 5), ("Adjustments", 1)):
+        told = [[cell.value for cell in row] for row in seen[sheet].iter_rows(min_row=header)]
+        assert told == [rows.columns, ["(hidden)", None, "Goodwill"]], sheet
 
 
 # At the door
