@@ -344,7 +344,7 @@ def ui(home: "Home", output: Output, port: int) -> None:
     from pipelines.runs import prepare_instance
 
     see_that_free(output, "127.0.0.1", port)
-    prepare_instance(home)
+    told_of(output, lambda say: prepare_instance(home, say))
     output.say(f"http://127.0.0.1:{port} (stop with Ctrl-C)")
     dagster = ("-m", "dagster", "dev", "-m", "pipelines.definitions", "-h", "127.0.0.1", "-p", str(port))
     environment = {**os.environ, "ROLLFORWARD_HOME": str(home.path)}

@@ -1,6 +1,5 @@
 """Running a job from the command line, on the home's own Dagster instance, so that the run shows in its UI."""
 
-import fcntl
 import logging
 import os
 import uuid
@@ -12,9 +11,11 @@ import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from pipelines import alerts, faults, liveness, stopping
+from pipelines.errors import ForPeopleError
 from pipelines.journal import write_whole
 from pipelines.resources import Voice, voice
 from pipelines.settings import Home
+from pipelines.shards import Say, held
 
 INSTANCE_SETTINGS = """\
 telemetry:
@@ -30,6 +31,8 @@ storage:
       base_dir:
         env: DAGSTER_HOME
 """
+# Dagster's folder is made in a second or two. Whoever holds it for longer was halted, or waits for the disk.
+PATIENCE_S = 60.0
 
 
 class RunFailedError(Exception):
@@ -43,18 +46,21 @@ class RunFailedError(Exception):
 
 
 @contextmanager
-def instance_of(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The home's Dagster instance, made where there is none yet."""
-    prepare_instance(home)
-    with _alone(home):
+def instance_of(home: Home, say: Say = print) -> Iterator[dg.DagsterInstance]:
+    """The home's Dagster instance, made where there is none yet. Raises LedgerUnavailableError, as prepare_instance."""
+    prepare_instance(home, say)
+    with _alone(home, say):
         made = dg.DagsterInstance.get()
     with made as instance:
         yield instance
 
 
-def prepare_instance(home: Home) -> None:
-    """Make the home's Dagster folder, and this process use it."""
-    with _alone(home):
+def prepare_instance(home: Home, say: Say) -> None:
+    """Make the home's Dagster folder, and this process use it.
+
+    Raises LedgerUnavailableError where another command has begun to make it and does not come to an end.
+    """
+    with _alone(home, say):
         settings = home.dagster / "dagster.yaml"
         if not settings.exists():
             write_whole(settings, INSTANCE_SETTINGS.encode())
@@ -62,11 +68,10 @@ def prepare_instance(home: Home) -> None:
 
 
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
+def _alone(home: Home, say: Say) -> Iterator[None]:
     """While Dagster's folder is made: two at once would leave a table of versions that no later run can read."""
     home.dagster.mkdir(parents=True, exist_ok=True)
-    with (home.dagster / ".making").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with held(home.dagster / ".making", f"the folder {home.dagster}", wait_s=PATIENCE_S, say=say):
         yield
 
 
@@ -98,7 +103,7 @@ def run(
     run_id = str(uuid.uuid4())
 
     def execute() -> dg.ExecuteInProcessResult:
-        with instance_of(home) as instance, liveness.held(home, run_id):
+        with instance_of(home, speaks.say) as instance, liveness.held(home, run_id):
             return defs.resolve_job_def(job).execute_in_process(
                 instance=instance, run_config=config, tags=tags, run_id=run_id, raise_on_error=False
             )
@@ -108,6 +113,8 @@ def run(
         with stopping.when_asked():
             # Dagster hears signals in the main thread and raises there, in the middle of whatever is being done.
             result = stopping.apart(execute)
+    except ForPeopleError as problem:
+        raise RunFailedError(str(problem), {}) from None
     except Exception as problem:
         # What went wrong inside the run is in its events: here it is Dagster that could not keep its records.
         if (text := faults.told(problem)) is None:

@@ -60,6 +60,7 @@ union all
 select 1 from (from ledger.balances limit 1) where balance_id <> balance_id_of(member_id, as_of_day, balance_type)
 """  # noqa: S608 - names of ours
 LOCK_POLL_S = 0.1
+LONGER = "; --wait SECONDS waits longer"
 MEMORY_SHARE, MEMORY_MOST_BYTES = 0.4, 9 * 2**28
 COPY_BYTES = 8 * 2**20
 # A quarter of the file's rows may be dead before it is cleaned up; DuckDB's own number of tasks for that.
@@ -337,10 +338,19 @@ def lock(home: Home, name: str, *, wait_s: float, say: Say, who: str = "") -> It
     Raises LedgerUnavailableError after `wait_s` seconds of waiting for whoever holds it.
     """
     home.ledgers.mkdir(parents=True, exist_ok=True)
-    path = home.ledgers / f"{name}.lock"
+    with held(home.ledgers / f"{name}.lock", f'the ledger "{name}"', wait_s=wait_s, say=say, who=who, longer=LONGER):
+        yield
+
+
+@contextmanager
+def held(path: Path, what: str, *, wait_s: float, say: Say, who: str = "", longer: str = "") -> Iterator[None]:
+    """The lock that is the file `path`, of `what`; `longer` is how to wait longer.
+
+    Raises LedgerUnavailableError after `wait_s` seconds of waiting for whoever holds it.
+    """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _wait_for(file, path, name, wait_s, say)
+        _wait_for(file, path, what, wait_s, say, longer)
         holder = who or Path(sys.argv[0]).name or "python"
         told = f"{holder} (process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC)"
         # Who holds it is said for people only: on a full disk it is not said, and the lock holds all the same.
@@ -352,7 +362,7 @@ def lock(home: Home, name: str, *, wait_s: float, say: Say, who: str = "") -> It
         os.close(file)
 
 
-def _wait_for(file: int, path: Path, name: str, wait_s: float, say: Say) -> None:
+def _wait_for(file: int, path: Path, what: str, wait_s: float, say: Say, longer: str) -> None:
     until = time.monotonic() + wait_s
     told = False
     while True:
@@ -364,11 +374,11 @@ def _wait_for(file: int, path: Path, name: str, wait_s: float, say: Say) -> None
             holder = path.read_text(errors="replace").strip() or "another run"
         if time.monotonic() >= until:
             raise LedgerUnavailableError(
-                f'The ledger "{name}" is still in use by {holder}, after waiting {wait_s:.0f} s. Wait for that'
-                " run to end, or stop it, and start again; --wait SECONDS waits longer."
+                f"{what[0].upper()}{what[1:]} is still in use by {holder}, after waiting {wait_s:.0f} s. Wait for that"
+                f" run to end, or stop it, and start again{longer}."
             )
         if not told:
-            say(f'Waiting for the ledger "{name}": in use by {holder}.')
+            say(f"Waiting for {what}: in use by {holder}.")
             told = True
         stopping.pause(LOCK_POLL_S)
 

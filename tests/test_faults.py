@@ -20,6 +20,7 @@ import openpyxl
 import pytest
 
 from pipelines import runs
+from pipelines.errors import ForPeopleError
 from pipelines.settings import find_home
 from tests.acme import ENTRIES, HOLD, JUNE, MEMBERS, MORE, WORKBOOK, furnish, land
 from tests.disks import fill, make_room, read_only, small_disk
@@ -519,10 +520,54 @@ def test_the_run_of_a_process_that_was_killed_is_marked_as_failed_at_the_next_st
     assert statuses(home) == ["SUCCESS", "FAILURE", "SUCCESS"]
 
 
+HALTS = """
+import os, signal, sys
+from dagster import DagsterInstance
+from pipelines import runs
+from pipelines.errors import ForPeopleError
+from pipelines.settings import find_home
+def halt(make=DagsterInstance.get):
+    print("halted", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return make()
+DagsterInstance.get = halt
+with runs.instance_of(find_home(sys.argv[1])):
+    pass
+"""
+
+
+def test_a_command_that_was_halted_as_it_opened_the_records_of_runs_is_named_by_those_that_wait_for_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halted = subprocess.Popen(
+        [sys.executable, "-c", HALTS, str(home)], stdout=subprocess.PIPE, text=True, env=environment()
+    )
+    with halted:
+        try:
+            assert halted.stdout is not None
+            assert halted.stdout.readline() == "halted\n"
+            waiting = started(home, "ingest")
+            assert f"in use by -c (process {halted.pid}, since " in read_until(waiting, "Waiting for the folder")
+            waiting.send_signal(signal.SIGTERM)
+            said = waiting.communicate(timeout=60)[1]
+            assert waiting.returncode == 1
+            assert "Stopped, as asked" in said
+            assert "Traceback" not in said
+            monkeypatch.setattr(runs, "PATIENCE_S", 0.2)
+            with pytest.raises(ForPeopleError, match=f"in use by -c .process {halted.pid}.* Wait for that run to end"):
+                statuses(home)
+        finally:
+            halted.send_signal(signal.SIGCONT)
+        halted.communicate()
+        assert halted.returncode == 0
+    rollforward(home, "ingest")
+
+
 OPENS = """
 import sys
 from pathlib import Path
 from pipelines import runs
+from pipelines.errors import ForPeopleError
 from pipelines.settings import Home
 print("ready", flush=True)
 sys.stdin.read(1)
