@@ -73,7 +73,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
         path = shard.home.reports / last["path"]
         if path.is_file() and _sha256(path) == last["sha256"]:
             return Publication(period, path, last["version"], "unchanged", totals, (), incomplete, set_aside)
-        beside = _write_beside(path, contents)
+        beside = _write_beside(shard, path, contents)
         if _sha256(beside) == last["sha256"]:
             with _telling(path):
                 put_in_place(beside, path)
@@ -81,7 +81,7 @@ def publish(shard: Shard, contents: Contents, run_id: str) -> Publication:
         beside.unlink()
     version = 1 if last is None else last["version"] + 1
     path = shard.home.reports / _relative_path(period, version)
-    beside = _write_beside(path, contents)
+    beside = _write_beside(shard, path, contents)
     sha256 = _sha256(beside)
     unknown = []
     with _telling(path):
@@ -124,9 +124,11 @@ def _relative_path(period: Period, version: int) -> Path:
     return Path(merchant_id, period.name, f"credits-{merchant_id}-{period.name}{suffix}.xlsx")
 
 
-def _write_beside(path: Path, contents: Contents) -> Path:
+def _write_beside(shard: Shard, path: Path, contents: Contents) -> Path:
     """The workbook beside its place, whole and on disk."""
-    beside = path.with_name(f".{path.name}.tmp")
+    # One name a shard, whose lock is held: what a killed run left behind is written over. Under the workbook's own name
+    # it would stay for good where that has the time.
+    beside = shard.home.reports / contents.period.merchant.id / f".{shard.name}.tmp"
     with _telling(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
 import pytest
 
-from pipelines import periods, runs
+from pipelines import listings, periods, runs
 from pipelines.definitions import defs
 from pipelines.journal import Journal
 from pipelines.operations.engine import Preview
@@ -495,6 +495,22 @@ def test_the_same_preview_again_issues_nothing(office: Office) -> None:
     again = office.process(made, actor=ANN)
     assert again.already
     assert len(office.rows("from ledger.entries")) == 4
+
+
+def test_the_half_of_a_preview_that_was_killed_as_it_was_written_is_gone_with_the_next_one(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_rows: object, path: Path) -> NoReturn:
+        path.write_text("member_id,ema")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(listings, "write_csv", killed)
+    with pytest.raises(KeyboardInterrupt):
+        previewed(office)
+    monkeypatch.undo()
+    shown = previewed(office)
+    folder = office.installation.home.previews / "acme"
+    assert [path.name for path in folder.iterdir()] == [f"{shown.preview_id}.csv"]
 
 
 def test_a_preview_without_recipients_is_shown_and_cannot_be_processed(office: Office) -> None:

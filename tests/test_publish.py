@@ -279,13 +279,19 @@ def test_each_month_has_a_folder_and_versions_of_its_own(home: Home) -> None:
 # Nothing is half done
 
 
-def test_what_a_killed_run_left_beside_is_written_over_and_gone(home: Home) -> None:
-    left = home.reports / "acme/2024-06/.credits-acme-2024-06.xlsx.tmp"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half a workbook")
-    path = published(home).path
+def test_what_a_killed_run_left_beside_is_gone_with_the_next_workbook_whatever_its_period(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ingested(home) as shard:
+        acme = shard.merchants["acme"]
+        monkeypatch.setattr(publish, "put_in_place", killed)
+        with pytest.raises(KeyboardInterrupt):
+            put(shard, month_of(acme, as_of="2024-06-21T12:00:00Z"))
+        monkeypatch.undo()
+        assert len(files(home)) == 1
+        path = put(shard, month_of(acme, as_of="2024-06-22T12:00:00Z")).path
     assert openpyxl.load_workbook(path).sheetnames[0] == "Credits Created"
-    assert files(home) == [FIRST]
+    assert files(home) == [str(path.relative_to(home.reports))]
 
 
 def test_a_workbook_that_the_journal_knows_nothing_of_is_written_again(

@@ -159,7 +159,8 @@ class Desk:
         """Write a file beside the merchant's previews, there whole or not at all."""
         path = self.home.previews / self.merchant.id / f"{name}.csv"
         make_folder(path.parent)
-        beside = path.with_name(f".{path.name}.tmp")
+        # One name a shard, whose lock is held: what a killed run left behind is written over.
+        beside = path.with_name(f".{self.shard.name}.tmp")
         listings.write_csv(rows, beside)
         beside.replace(path)
         return path
