@@ -7,6 +7,7 @@ their number, make of the archived files. What an event *does* is not here (see 
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,10 +113,16 @@ class Journal:
 def write_whole(path: Path, content: bytes) -> None:
     """Write `path` so that it is there whole or not at all, also after a power cut."""
     beside = path.with_name(f".{path.name}.tmp")
-    with faults.naming(path), beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with faults.naming(path), beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        # The next one may have another name, as alerts do: on a full disk each would leave one behind.
+        with suppress(OSError):
+            beside.unlink()
+        raise
     put_in_place(beside, path)
 
 

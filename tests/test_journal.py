@@ -134,6 +134,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="No space left"):
         write_whole(path, b"after")
     assert path.read_bytes() == b"before"
+    # Where each has a name of its own, as alerts have, one would stay behind of each.
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
