@@ -126,6 +126,12 @@ def _of_dagsters_records(said: str) -> str:
     if any(words in said for words in _NOT_ALLOWED_SAID):
         what = "Dagster's records of runs (.dagster) cannot be used."
         return f"{what} Give this user the right to read and write there. {AGAIN}"
+    if "database is locked" in said:
+        return (
+            "Dagster's records of runs (.dagster) are in use by another process, which does not let go of them: a"
+            " command that was halted (Ctrl-Z; fg lets it go on), or a program that has one of their files open. Let it"
+            f" come to its end, or stop it. {AGAIN}"
+        )
     return (
         f"Dagster's records of runs (.dagster) cannot be used: {first_line(said)}. See that the disk has room."
         " If it stays so, stop Dagster's pages and daemon, and move .dagster out of the home: it holds when what ran,"

@@ -7,19 +7,22 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import duckdb
 import openpyxl
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from pipelines import runs
+from pipelines import faults, run_records, runs
 from pipelines.errors import ForPeopleError
 from pipelines.settings import find_home
 from tests.acme import ENTRIES, HOLD, JUNE, MEMBERS, MORE, WORKBOOK, furnish, land
@@ -523,7 +526,7 @@ def test_the_run_of_a_process_that_was_killed_is_marked_as_failed_at_the_next_st
 HALTS = """
 import os, signal, sys
 from dagster import DagsterInstance
-from pipelines import runs
+from pipelines import faults, run_records, runs
 from pipelines.errors import ForPeopleError
 from pipelines.settings import find_home
 def halt(make=DagsterInstance.get):
@@ -563,10 +566,25 @@ def test_a_command_that_was_halted_as_it_opened_the_records_of_runs_is_named_by_
     rollforward(home, "ingest")
 
 
+def test_records_of_runs_that_another_process_does_not_let_go_of_are_said_to_be_in_use_and_not_to_be_moved_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_records, "SQLITE_BUSY_TIMEOUT_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "runs.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        ours = run_records.engine(f"sqlite:///{tmp_path / 'runs.db'}")
+        with pytest.raises(OperationalError) as failed, ours.begin() as connection:
+            connection.execute(text("create table runs (id integer)"))
+        ours.dispose()
+    said = faults.told(failed.value) or ""
+    assert "are in use by another process" in said
+    assert "move .dagster" not in said
+
+
 OPENS = """
 import sys
 from pathlib import Path
-from pipelines import runs
+from pipelines import faults, run_records, runs
 from pipelines.errors import ForPeopleError
 from pipelines.settings import Home
 print("ready", flush=True)
