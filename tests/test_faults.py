@@ -523,6 +523,13 @@ def test_the_run_of_a_process_that_was_killed_is_marked_as_failed_at_the_next_st
     assert statuses(home) == ["SUCCESS", "FAILURE", "SUCCESS"]
 
 
+def test_dagsters_pages_on_a_home_where_its_folder_cannot_be_made_say_so(home: Path) -> None:
+    shutil.rmtree(home / ".dagster")
+    (home / ".dagster").write_text("")
+    said = rollforward(home, "ui", "--port", "39113", status=1).stderr
+    assert f"{home / '.dagster'}: File exists, so nothing can be written there. Move it out of the way" in said
+
+
 HALTS = """
 import os, signal, sys
 from dagster import DagsterInstance
