@@ -131,10 +131,12 @@ def _write_beside(shard: Shard, path: Path, contents: Contents) -> Path:
     beside = shard.home.reports / contents.period.merchant.id / f".{shard.name}.tmp"
     with _telling(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.parent.mkdir(parents=True, exist_ok=True)
             workbook.write(contents, beside)
             with beside.open("rb") as written:
                 os.fsync(written.fileno())
+            # Not before: of free dates each run that fails would leave an empty folder.
+            path.parent.mkdir(exist_ok=True)
         except BaseException:
             with suppress(OSError):
                 beside.unlink()

@@ -325,6 +325,18 @@ def killed(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def test_a_report_of_free_dates_that_cannot_be_written_leaves_no_folder_of_its_time(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(workbook, "write", full)
+    with ingested(home) as shard, pytest.raises(PublishError, match="No space left on device"):
+        put(shard, month_of(shard.merchants["acme"], as_of="2024-06-21T12:00:00Z"))
+    assert [*(home.reports / "acme").iterdir()] == []
+
+
 def test_a_failure_while_writing_leaves_the_version_that_was_there_and_nothing_else(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
