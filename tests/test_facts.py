@@ -1510,17 +1510,34 @@ def test_daily_totals_sum_by_local_day_and_origin_of_the_credit() -> None:
 # Invariants
 
 
-BROKEN = {
-    "remaining_within_amount": "update facts.movements set remaining = 11 where movement_id = 'buy'",
-    "movements_explain_entries": "delete from facts.movements where movement_id = 'buy'",
-    "periods_tie": "update facts.daily_totals set amount = amount + 0.01 where movement_type = 'created'",
-    "balances_are_credits": "update facts.movements set remaining = 5 where movement_id = 'buy'",
-    "movement_ids_are_unique": "insert into facts.movements from facts.movements where movement_id = 'lot'",
-}
+BROKEN = (
+    ("remaining_within_amount", "update facts.movements set remaining = 11 where movement_id = 'buy'"),
+    ("remaining_within_amount", "update facts.movements set remaining = -1 where movement_id = 'buy'"),
+    ("remaining_within_amount", "delete from facts.credits"),
+    ("movements_explain_entries", "delete from facts.movements where movement_id = 'buy'"),
+    ("movements_explain_entries", "delete from facts.movements where movement_id = 'lot'"),
+    ("movements_explain_entries", "delete from facts.movements"),
+    (
+        "movements_explain_entries",
+        "insert into facts.movements select * replace ('spare' as balance_type) from facts.movements",
+    ),
+    ("periods_tie", "update facts.daily_totals set amount = amount + 0.01 where movement_type = 'created'"),
+    ("periods_tie", "update facts.daily_totals set movements = movements + 1 where movement_type = 'created'"),
+    ("periods_tie", "update facts.movements set signed_amount = -signed_amount where movement_id = 'lot'"),
+    ("periods_tie", "delete from facts.daily_totals where movement_type = 'created'"),
+    (
+        "periods_tie",
+        "insert into facts.daily_totals select * replace ('spare' as balance_type) from facts.daily_totals",
+    ),
+    ("balances_are_credits", "update facts.movements set remaining = 5 where movement_id = 'buy'"),
+    ("balances_are_credits", "update facts.movements set remaining = 7 where movement_id = 'buy'"),
+    ("balances_are_credits", "update facts.movements set valid_until = null where movement_id = 'lot'"),
+    ("movement_ids_are_unique", "insert into facts.movements from facts.movements where movement_id = 'lot'"),
+)
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_an_invariant_notices_what_breaks_it(name: str) -> None:
+@pytest.mark.parametrize(("name", "corruption"), BROKEN)
+def test_an_invariant_notices_what_breaks_it(name: str, corruption: str) -> None:
     ledger = replayed(
         rows("""
         entry_id  entry_type  occurred_at       amount
@@ -1529,7 +1546,7 @@ def test_an_invariant_notices_what_breaks_it(name: str) -> None:
     """)
     )
     assert all(result.holds for result in replays.check_invariants(ledger.connection, ["acme"]))
-    ledger.connection.execute(BROKEN[name])
+    ledger.connection.execute(corruption)
     broken = [result.name for result in replays.check_invariants(ledger.connection, ["acme"]) if not result.holds]
     assert name in broken
 
@@ -1541,7 +1558,9 @@ def test_every_invariant_is_tried() -> None:
         lot       created     2026-01-01    10.00
     """)
     )
-    assert {result.name for result in replays.check_invariants(ledger.connection, ["acme"])} == set(BROKEN)
+    assert {result.name for result in replays.check_invariants(ledger.connection, ["acme"])} == {
+        name for name, _ in BROKEN
+    }
 
 
 def test_a_replay_that_breaks_an_invariant_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
