@@ -43,22 +43,23 @@ PITCAIRN = merchant(timezone="Pacific/Pitcairn")  # UTC-8
 def test_in_utc_plus_13_june_begins_at_eleven_on_the_last_of_may() -> None:
     june = report(
         """
-        entry_id  entry_type  occurred_at          amount
+        entry_id  entry_type  occurred_at          amount  expires_at
         may       created     2026-05-31T10:59:59    1.00
         first     created     2026-05-31T11:00:00    2.00
-        last      created     2026-06-30T10:59:59    4.00
+        last      created     2026-06-30T10:59:59    4.00  2026-07-30T11:30
         july      created     2026-06-30T11:00:00    8.00
         """,
         TONGA,
     )
-    assert_rows(
-        june["credits_created"],
-        """
-        credit_id  created_at           created_at_utc
-        first      2026-06-01T00:00     2026-05-31T11:00
-        last       2026-06-30T23:59:59  2026-06-30T10:59:59
-    """,
-    )
+    for name in ("credits_created", "extant_credits"):
+        assert_rows(
+            [row for row in june[name] if row["credit_id"] != "may"],
+            """
+            credit_id  created_at           created_at_utc       expires_at
+            first      2026-06-01T00:00     2026-05-31T11:00
+            last       2026-06-30T23:59:59  2026-06-30T10:59:59  2026-07-31T00:30
+        """,
+        )
     assert june.total("opening_balance") == Decimal("1.00")
     assert june.total("closing_balance") == Decimal("7.00")
 
@@ -146,17 +147,23 @@ def test_credit_that_expires_at_as_of_is_still_there_and_a_second_later_is_not()
 
 def test_a_movement_at_as_of_itself_does_not_count() -> None:
     ledger = ledger_of("""
-        entry_id  entry_type  occurred_at       amount
+        entry_id  entry_type  occurred_at       amount  redemption_id
         may       created     2026-05-02T00:00   10.00
+        early     redeemed    2026-06-01T00:00    3.00
         buy       redeemed    2026-06-15T12:00    4.00
+        back      refunded    2026-06-15T12:00    1.00  early
+        less      deducted    2026-06-15T12:00    2.00
     """)
-    at, after = build(
+    told = build(
         ledger,
         month(ledger, "2026-06", as_of="2026-06-15T12:00:00Z"),
         month(ledger, "2026-06", as_of="2026-06-15T12:00:01Z"),
     )
-    assert (at.total("total_credit_redeemed"), at.total("total_credit_extant")) == (Decimal(0), Decimal(10))
-    assert (after.total("total_credit_redeemed"), after.total("total_credit_extant")) == (Decimal(4), Decimal(6))
+    names = ("redeemed", "redemption_refunded", "adjusted", "extant")
+    at, after = ([int(built.total(f"total_credit_{name}")) for name in names] for built in told)
+    assert (at, after) == ([3, 0, 0, 7], [7, 1, -2, 2])
+    rests_on = [(row["entries"], row["movements"]) for built in told for row in built["provenance"]]
+    assert rests_on == [(2, 2), (5, 5)]
 
 
 def test_an_expiry_that_lies_ahead_is_no_expiry_yet() -> None:
@@ -239,20 +246,42 @@ def test_a_merchant_with_nothing_has_a_total_of_0_in_each_of_its_units() -> None
 
 
 def test_each_merchant_has_its_own_rows() -> None:
-    farm, gym = merchant("farm", timezone="UTC"), merchant("gym", timezone="UTC", currency="EUR", balance_types={})
+    farm, gym = merchant("farm", timezone="UTC"), merchant("gym", timezone="UTC", balance_types={})
     ledger = ledger_of(
         """
-        merchant_id  entry_id  entry_type  occurred_at       amount
-        farm         credit    created     2026-06-02T00:00   10.00
-        gym          credit    created     2026-06-02T00:00   20.00
+        merchant_id  entry_id  entry_type  occurred_at       amount  expires_at        credit_id  redemption_id  reason
+        farm         kept      created     2026-05-06T00:00    5.00                                              Harvest
+        farm         credit    created     2026-06-02T00:00   10.00  2026-06-20T00:00                            Harvest
+        farm         buy       redeemed    2026-06-03T00:00    4.00
+        farm         back      refunded    2026-06-04T00:00    1.00                               buy
+        farm         less      deducted    2026-06-05T00:00    2.00
+        gym          kept      created     2026-05-06T00:00    6.00                                              Weather
+        gym          credit    created     2026-06-02T00:00   20.00  2026-06-20T00:00                            Weather
+        gym          buy       redeemed    2026-06-03T00:00    8.00
+        gym          back      refunded    2026-06-04T00:00    2.00                               buy
+        gym          less      deducted    2026-06-05T00:00    4.00
+        gym          odd       reversed    2026-06-06T00:00    1.00                    unknown
         """,
         farm,
         gym,
+        members="""
+        merchant_id  member_id  first_name
+        farm         ada        Ada
+        gym          ada        Adele
+        """,
     )
     told = [month(ledger, "2026-06", merchant_id=name) for name in ("farm", "gym")]
     of_farm, of_gym = build(ledger, *told)
-    assert of_farm.total("total_credit_created") == Decimal(10)
-    assert of_gym.total("total_credit_created", "EUR") == Decimal(20)
+    assert (of_farm.total("opening_balance"), of_farm.total("total_credit_created")) == (Decimal(5), Decimal(10))
+    assert (of_gym.total("opening_balance"), of_gym.total("total_credit_created")) == (Decimal(6), Decimal(20))
+    for built, reason, first_name in ((of_farm, "Harvest", "Ada"), (of_gym, "Weather", "Adele")):
+        for name in ("credits_created", "extant_credits"):
+            assert [(row["reason"], row["first_name"]) for row in built[name]] == [(reason, first_name)], name
+        for name in ("credit_redemptions", "credit_redemption_refunds", "credit_expirations", "credit_adjustments"):
+            found = [(row["source_credit_reason"], row["first_name"]) for row in built[name]]
+            assert found == [(reason, first_name)], name
+    rests_on = [row for built in (of_farm, of_gym) for row in built["provenance"]]
+    assert [(row["entries"], row["movements"], row["findings"]) for row in rests_on] == [(5, 6, 0), (6, 6, 1)]
 
 
 # What stands in the rows of credits
@@ -596,12 +625,22 @@ def test_rows_are_sorted_by_time_then_by_id_and_part_never_by_the_text() -> None
             "amount": "1",
             "member_id": "bo",
         },
+        {
+            "entry_id": "y",
+            "entry_type": "refunded",
+            "occurred_at": "2026-06-03T00:00",
+            "amount": "11",
+            "redemption_id": "b",
+        },
+        {"entry_id": "x", "entry_type": "deducted", "occurred_at": "2026-06-04T00:00", "amount": "11"},
     ]
     june = report(credits + draws)
     assert [row["redemption_id"] for row in june["credit_redemptions"]] == [
         "z", "a", "b.1", "b.2", "b.3", "b.4", "b.5", "b.6", "b.7", "b.8", "b.9", "b.10", "b.11",
     ]  # fmt: skip
     assert [row["position"] for row in june["credit_redemptions"]] == list(range(1, 14))
+    assert [row["refund_id"] for row in june["credit_redemption_refunds"]] == [f"y.{part}" for part in range(1, 12)]
+    assert [row["movement_id"] for row in june["credit_adjustments"]] == [f"x.{part}" for part in range(1, 12)]
 
 
 def test_two_expiries_of_one_id_and_instant_have_one_order() -> None:
@@ -968,12 +1007,14 @@ def test_credit_that_never_expires_has_a_bucket_of_its_own() -> None:
 
 def test_ages_are_days_of_the_merchant() -> None:
     # 30 May 23:30 in Tonga is 30 days before 29 June there, and 31 before 30 June; in UTC it is the morning.
+    # 31 July 00:30 there is 31 days after 30 June; in UTC it is 30 July.
     entries = """
-        entry_id  entry_type  occurred_at       amount
-        credit    created     2026-05-30T10:30    1.00
+        entry_id  entry_type  occurred_at       amount  expires_at
+        credit    created     2026-05-30T10:30    1.00  2026-07-30T11:30
     """
     assert buckets(entries, "ageing", "2026-06-29", TONGA) == {"0-30 days": 1}
     assert buckets(entries, "ageing", "2026-06-30", TONGA) == {"31-60 days": 1}
+    assert buckets(entries, "expiry_schedule", "2026-06-30", TONGA) == {"31-60 days": 1}
 
 
 def test_ageing_is_from_when_the_credit_was_first_issued_and_by_what_is_left() -> None:
