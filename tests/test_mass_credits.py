@@ -569,12 +569,21 @@ def test_of_two_previews_of_the_same_the_second_is_not_processed_without_its_war
 def test_a_batch_of_eight_days_ago_is_not_warned_of(office: Office) -> None:
     day = today() - timedelta(days=8)
     office.land("\n".join(
-        ["entry_id  member_id  amount  batch_id  occurred_at       reason",
-         *(f"{who}-1     {who}        12.50   old       {day}T05:01Z  Weather" for who in ALL)]
+        ["entry_id  entry_type  member_id  amount  batch_id  occurred_at       reason",
+         f"kim-1     opening     kim        12.50   old       {day}T05:01Z  Weather",
+         *(f"{who}-1     created     {who}        12.50   old       {day}T05:01Z  Weather" for who in ALL[1:])]
     ))  # fmt: skip
     assert previewed(office, reason="Weather").warnings == ()
     for later in (day, day + timedelta(days=7)):
         assert len(previewed(office, reason="Weather", date=str(later)).warnings) == 1
+
+
+def test_a_batch_that_was_posted_today_is_warned_of_whatever_its_date(office: Office) -> None:
+    day = today() - timedelta(days=60)
+    first = previewed(office, date=str(day))
+    office.process(first, actor=ANN)
+    (warning,) = previewed(office).warnings
+    assert warning.startswith(f"Batch {first.preview_id} of {day} has")
 
 
 def test_credits_that_would_have_expired_by_now_are_warned_of(gym: Office) -> None:
