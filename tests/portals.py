@@ -48,7 +48,7 @@ MEMBERS = (
     {"member_id": "bob", "email": "bob@mail.example", "first_name": "Bob", "last_name": FORMULA,
      "is_employee": "true"},
     {"member_id": QUOTES, "email": "quotes@mail.example", "first_name": SCRIPT, "last_name": "Quoted"},
-    {"member_id": PATH, "email": "path@mail.example", "first_name": "Path", "last_name": "Trick"},
+    {"member_id": PATH, "email": "path@mail.example", "first_name": "Path", "last_name": "Ze\u0301"},
 )  # fmt: skip
 BY_ANN = {"creator_name": "Ann Lee", "creator_email": ANN}
 MISSING = {

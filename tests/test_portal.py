@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import html
 import io
 import json
 import re
@@ -26,15 +27,16 @@ from pipelines import listings, models
 from pipelines.portal import downloads, pages, shown
 from pipelines.portal.gate import AccessLog, Trust, trust_for
 from pipelines.portal.masking import EMAIL_COLUMNS, NOTE_COLUMNS, mask, mask_text
-from pipelines.settings import Home, SettingsError
+from pipelines.settings import BalanceType, Home, SettingsError
 from pipelines.shards import read_copy_path
 from pipelines.worksheets import Column, FrameWorkbook
 from tests import portals
 from tests.desks import ACCESS, ANN, BO, EVE, OLGA, VERA
 from tests.homes import Installation, make_home
-from tests.ledgers import Ledger, instant, replayed
+from tests.ledgers import Ledger, instant, merchant, replayed
 from tests.portals import FORMULA, HEADER, PATH, QUOTES, SCRIPT, Page, Portal, portal
 from tests.processes import rollforward
+from tests.reported import build, ledger_of, month
 from tests.tables import rows
 
 ADDRESS = re.compile(r"[^\s<>\"'();,:]+@[^\s<>\"'();,:]+")
@@ -286,8 +288,8 @@ def test_a_month_of_all_merchants_is_one_zip_of_the_newest_versions(local: Porta
     with ZipFile(io.BytesIO(page.content)) as archive:
         assert archive.testzip() is None
         assert sorted(archive.namelist()) == ["credits-acme-2026-06-v2.xlsx", "credits-elsewhere-2026-06.xlsx"]
-    for month in ("2026-07", "june", "../x", "2026-06'"):
-        assert local.get("/month.zip", month=month).status == 404
+    for name in ("2026-07", "june", "../x", "2026-06'"):
+        assert local.get("/month.zip", month=name).status == 404
 
 
 def test_what_changed_between_two_versions_is_said_with_the_entries_behind_it(local: Portal) -> None:
@@ -403,7 +405,41 @@ def test_the_number_of_rejected_rows_of_a_file_leads_to_these_rows(oddities: Por
     assert "1 row" in page.text
     assert "1.255" in page.text
     assert "No row is set aside" in oddities.acme("rejects").text
+    assert "1.255" in oddities.acme("rejects", everything="yes").text
     assert oddities.acme("rejects", reading="' or 1=1").status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "filters", "files"),
+    [
+        ("rejects", {}, ["acme/entries/june.csv"]),
+        ("rejects", {"dataset": "entries", "reason": "too_many_decimals"}, ["acme/entries/june.csv"]),
+        ("rejects", {"search": "FINE"}, ["acme/entries/june.csv"]),
+        ("rejects", {"search": "JUNE.csv"}, ["acme/entries/june.csv"]),
+        ("rejects", {"search": "Has 3 Decimals"}, ["acme/entries/june.csv"]),
+        ("rejects", {"dataset": "members"}, []),
+        ("rejects", {"reason": "missing"}, []),
+        ("rejects", {"search": "nothing"}, []),
+        ("files", {"dataset": "entries"}, ["acme/entries/late.csv", "acme/entries/june.csv"]),
+        ("files", {"search": "JUNE"}, ["acme/entries/june.csv"]),
+        ("files", {"rejected": "yes"}, ["acme/entries/june.csv"]),
+    ],
+)  # fmt: skip
+def test_files_and_rows_that_were_set_aside_are_found_by_each_filter(
+    local: Portal, name: str, filters: dict[str, str], files: list[str]
+) -> None:
+    rows = csv.DictReader(io.StringIO(local.acme(f"{name}.csv", **filters).content.decode()))
+    assert [row["source_file"] for row in rows] == files
+
+
+def test_filters_offer_what_the_rows_say_the_most_frequent_first(local: Portal) -> None:
+    def offered(slug: str, name: str) -> list[str]:
+        (form,) = re.findall(rf'<select[^>]* name="{name}".*?</select>', local.acme(slug).html, re.DOTALL)
+        return [html.unescape(value) for value in re.findall(r'<option value="([^"]+)"', form)]
+
+    assert offered("movements", "reason") == ["(none)", "Missing Items", "Goodwill", "Promotion", SCRIPT]
+    assert offered("movements", "credit_type") == ["(none)", "Service Recovery", "Promotional"]
+    assert offered("rejects", "reason") == ["too_many_decimals"]
 
 
 def test_the_total_of_a_batch_of_opening_credits_leads_to_them(oddities: Portal) -> None:
@@ -732,7 +768,7 @@ def test_names_that_mean_harm_are_only_text(local: Portal) -> None:
     credit = local.get(page.link("/m/acme/credit"))
     assert f"Credit {ODD_CREDIT}" in credit.text
     assert local.get(credit.link("/m/acme/entry")).status == 200
-    assert "Path Trick" in local.acme("member", id=PATH).text
+    assert "Path Ze\u0301" in local.acme("member", id=PATH).text
 
 
 @pytest.mark.parametrize(
@@ -788,9 +824,12 @@ def test_exports_have_all_rows_that_the_filters_leave_in_the_merchants_time(loca
         ({}, ["../../etc/passwd", "ada", "ada", "bob", QUOTES]),
         ({"search": "love"}, ["ada", "ada"]),
         ({"search": "ADA LOVELACE"}, ["ada", "ada"]),
+        ({"search": "BOB@mail"}, ["bob"]),
+        ({"search": "path zé"}, [PATH]),
         ({"email": "bob@"}, ["bob"]),
         ({"first_name": "path"}, [PATH]),
         ({"last_name": "quoted"}, [QUOTES]),
+        ({"last_name": "zé"}, [PATH]),
         ({"employee": "yes"}, ["bob"]),
         ({"employee": "no", "balance_type": "default"}, [PATH, "ada", QUOTES]),
         ({"balance_type": "winston"}, ["ada"]),
@@ -817,6 +856,7 @@ def test_members_come_in_the_order_asked_for(local: Portal) -> None:
 
     assert order("balance") == ["ada", "bob", PATH, QUOTES]
     assert order("name") == ["bob", "ada", QUOTES, PATH]
+    assert order("updated") == ["ada", PATH, QUOTES, "bob"]
 
 
 def test_lists_are_paged_and_a_page_beyond_the_end_is_the_first(local: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -924,6 +964,22 @@ def test_the_rows_behind_a_workbooks_totals_are_those_that_it_counts() -> None:
     # As of the instant of a redemption and of a credit, neither has happened.
     extant = asked_of(ledger, "extant", as_of=instant("2026-06-10T12:00"), limit=9, offset=0)
     assert amounts(extant, "credit_id") == {"had": 1, "in": 16, "new": 71}
+
+
+def test_the_roll_forward_of_a_period_begins_with_the_currency_and_there_with_default() -> None:
+    types = {"bonus": BalanceType(unit="USD"), "winston": BalanceType(unit="TKN", decimals=0)}
+    ledger = ledger_of(
+        """
+        entry_id  entry_type  occurred_at       amount
+        new       created     2026-06-01T12:00    1.00
+        """,
+        merchant(timezone="UTC", balance_types=types),
+    )
+    build(ledger, month(ledger, "2026-05"), month(ledger, "2026-06"))
+    found = asked_of(ledger, "roll_forward", period="2026-06")
+    assert [(row["balance_type"], row["closing_balance"]) for row in found] == [
+        ("default", 1), ("bonus", 0), ("winston", 0),
+    ]  # fmt: skip
 
 
 def asked_of(ledger: Ledger, name: str, **values: Any) -> list[dict[str, Any]]:
