@@ -61,6 +61,7 @@ def test_an_argument_that_is_no_text_is_refused_in_words(home: Path) -> None:
         ("adjust", "ada", "1", "--reason", "Other reason", "--other-reason", "\udcff", *WHO),
         ("history", "\udcff"),
         ("balances", "--merchant", "\udcff"),
+        ("credits-csv", "preview", "\udcff.csv", *WHO),
     ):
         said = rollforward(home, *command, status=2).stderr
         assert "has bytes that are not UTF-8" in said

@@ -167,7 +167,8 @@ def credits_csv() -> None:
 
 
 @credits_csv.command("preview")
-@click.argument("file", metavar="FILE.csv", type=click.Path(dir_okay=False, path_type=Path))
+# As text, which `everywhere` looks at: the path is kept with the request.
+@click.argument("file", metavar="FILE.csv", type=click.Path(dir_okay=False))
 @click.option("--description", default="", help="What the batch is called. Default: the name of the file.")
 @click.option("--credit-type", default="Adjustment", show_default=True, help="How it is tracked, like Promotional.")
 @click.option("--date", default="", help="The day it is issued for, like 2026-06-30. Default: today.")
@@ -176,9 +177,9 @@ def credits_csv() -> None:
 @click.option("--internal-note", default="", help="A note that members do not see.")
 @_who
 @everywhere
-def credits_csv_preview(home: "Home", output: Output, *, file: Path, **request: Any) -> None:
+def credits_csv_preview(home: "Home", output: Output, *, file: str, **request: Any) -> None:
     """Show what FILE.csv would issue. Columns: member_id and amount; reason_details, expires_at."""
-    _preview(home, output, "credits-csv", {**request, "file": str(file.absolute())})
+    _preview(home, output, "credits-csv", {**request, "file": str(Path(file).absolute())})
 
 
 @credits_csv.command("process")
