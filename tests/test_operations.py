@@ -468,6 +468,30 @@ def test_a_batch_whose_credits_no_longer_expire_goes_up_by_credits_that_never_ex
     assert issued == [{"expires_at": None}, {"expires_at": None}]
 
 
+def test_a_batch_goes_up_by_credit_that_expires_as_its_credit_does_where_it_is_by_now(office: Office) -> None:
+    office.land("""
+        entry_id  entry_type       member_id  balance_type  occurred_at  credit_id  transfer_id  batch_id  expires_at
+        a         created          ada        default       2026-06-01                           spring    2026-06-20
+        b         created          ben        default       2026-06-01                           spring    2198-06-20
+        a.out     transferred_out  ada        default       2026-06-02   a          a
+        a.in      transferred_in   ada        gift          2026-06-02              a            spring    2198-12-31
+        b.out     transferred_out  ben        default       2026-06-02   b          b
+        b.in      transferred_in   ben        gift          2026-06-02              b            spring    2198-06-20
+    """, "spring")  # fmt: skip
+    office.land("""
+        entry_id  entry_type      member_id  balance_type  amount  occurred_at  credit_id  expires_at
+        b.over    expiry_changed  ben        gift          0.00    2026-06-03   b.in       2026-06-10
+    """, "summer")  # fmt: skip
+    made = office.preview("adjust-batch", batch="spring", amount="12", reason="Was 10")
+    assert [(row["member_id"], row["amount"], row["why"]) for row in made.recipients.to_dicts()] == [
+        ("ada", Decimal(2), "From 10.00 to 12.00: the difference is issued."),
+        ("ben", Decimal(0), "From 10.00 to 12.00: its credit has expired, so nothing is issued."),
+    ]
+    done = office.process(made)
+    (entry,) = office.rows(f"select expires_at from ledger.entries where operation_id = '{done.operation_id}'")
+    assert entry["expires_at"].year == 2199  # the last second of 2198 in New York
+
+
 def test_a_batch_adjusted_up_and_then_down_ends_where_it_was_told_to(sale: Office) -> None:
     for amount in ("12", "11", "8", "9"):
         sale.process(sale.preview("adjust-batch", batch="sale", amount=amount, reason="x"))

@@ -141,6 +141,11 @@ def adjust_plan(desk: Desk, request: AdjustBatch) -> Plan:
         raises=pl.col("is_raise").cum_count().over("base"),
         taken_back=(pl.col("reversed") > 0).any().over("base"),
         newest_balance_type=pl.col("balance_type").sort_by("opened_at", "credit_id").last().over("base"),
+        # Told by the credit that it is in by now; the credits that raised it have a life of their own.
+        expires_at=pl.col("expires_at")
+        .sort_by(pl.col("origin") == pl.col("base"), "opened_at", "credit_id")
+        .last()
+        .over("base"),
     )
     change = pl.lit(new, _MONEY) - pl.col("old").cast(_MONEY)
     # Only those that change are numbered: entries have their numbers, and find what their preview said by them.
