@@ -141,6 +141,16 @@ def test_where_the_merchant_lists_no_reasons_those_of_the_ledger_are_offered(off
     assert "is none of Goodwill" in refusal(office, "adjust", member="ada", amount="1", reason="Egg")
 
 
+def test_of_a_ledger_of_many_and_long_reasons_a_refusal_names_some_each_on_a_line_of_its_length(office: Office) -> None:
+    lines = [f"late-{n},created,2026-06-01,ada,1.00,Order {n:04d} was late" for n in range(500)]
+    lines.append(f'long,created,2026-06-01,ada,1.00,"Came\n{"l" * 5_000}ate"')
+    header = "entry_id,entry_type,occurred_at,member_id,amount,reason"
+    office.installation.land("acme/entries/late.csv", "\n".join([header, *lines]))
+    said = refusal(office, "adjust", member="ada", amount="1", reason="Egg")
+    assert said.startswith(f'reason "Egg" is none of Came {"l" * 74}…, Order 0000 was late, Order 0001 was late, ')
+    assert said.endswith(', Order 0018 was late, 481 others, "Other reason".')
+
+
 @pytest.mark.parametrize(
     ("amount", "said"),
     [

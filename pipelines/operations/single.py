@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from pipelines import readers
+from pipelines.counts import counted
 from pipelines.operations.engine import Desk, Operation, Plan, unknown
 from pipelines.operations.posting import NEW_PRIORITY, POSTED
 from pipelines.operations.requests import (
@@ -21,6 +23,8 @@ from pipelines.operations.values import end_of_expiry, positive_amount, said, si
 from pipelines.settings import TOO_MUCH
 
 CREDIT_TYPE = "Adjustment"
+_NAMED_REASONS = 20
+_OTHER = f'"{OTHER_REASON}"'
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,11 @@ def _reason(desk: Desk, request: AdjustCredit) -> str:
     for one in offered:
         if one.casefold() == reason.casefold():
             return str(one)
-    raise unknown("reason", reason, f'is none of {", ".join(offered)}{", " if offered else ""}"{OTHER_REASON}".')
+    # A ledger's own may be as many as its entries, and as long as people write.
+    named = [readers.shown(one) for one in offered[:_NAMED_REASONS]]
+    if (more := len(offered) - len(named)) > 0:
+        named.append(counted(more, "other", "others"))
+    raise unknown("reason", readers.shown(reason), f"is none of {', '.join([*named, _OTHER])}.")
 
 
 def _known_member(desk: Desk, member: str) -> None:
