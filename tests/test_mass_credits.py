@@ -633,7 +633,14 @@ def test_a_csv_is_one_batch_with_individual_amounts(office: Office) -> None:
 
 def test_what_is_not_said_of_a_csv_is_its_name_and_today(office: Office) -> None:
     made = csv_preview(office, "member_id,amount\nlee,5\n")
-    assert made.filters == f"gift cards.csv (Adjustment): the rows of gift cards.csv, dated {today()}."
+    assert made.filters == f"gift cards.csv (Adjustment): the rows of gift cards.csv, in USD, dated {today()}."
+
+
+def test_a_csv_that_was_previewed_in_one_currency_is_not_issued_in_another(office: Office) -> None:
+    made = csv_preview(office, "member_id,amount\nlee,5\n")
+    office.installation.configure(office.installation.home.merchants_file.read_text("utf-8").replace("USD", "EUR"))
+    with pytest.raises(RefusedError, match=r"in USD, dated .* and by now it is .* in EUR, dated"):
+        office.process(made)
 
 
 def test_bad_rows_refuse_the_csv_with_row_and_column(gym: Office) -> None:

@@ -59,6 +59,7 @@ def credits_csv_plan(desk: Desk, request: CreditsCsv) -> Plan:
     malformed = desk.shard.connection.execute("select source_row, explanation from staging.malformed").fetchall()
     readers.clear(desk.shard.connection)
     _refuse_bad_rows(path, rows, malformed)
+    unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
     repeated = rows.filter(pl.col("member_id").is_duplicated())["member_id"].unique(maintain_order=True)
     who = counted(repeated.len(), "member is", "members are")
     named = ", ".join(repeated.head(3)) + (", …" if repeated.len() > 3 else "")
@@ -67,12 +68,12 @@ def credits_csv_plan(desk: Desk, request: CreditsCsv) -> Plan:
         batch,
         rows.with_columns(reason_details=pl.coalesce("reason_details", pl.lit(batch.description))),
         explanation=f"{batch.description}: credits from {path.name}, dated {batch.day}.",
-        filters=f"{batch.description} ({batch.credit_type}): the rows of {path.name}, dated {batch.day}."
+        filters=f"{batch.description} ({batch.credit_type}): the rows of {path.name}, in {unit}, dated {batch.day}."
         + (f"\nReason: {batch.reason}" if batch.reason else "")
         + (f"\nLocation: {batch.location}" if batch.location else ""),
         warnings=(
             *((f"{who} in the file more than once: {named}.",) if repeated.len() else ()),
-            *_expired(desk, rows),
+            *_expired(desk, rows, unit),
         ),
     )
 
@@ -102,11 +103,10 @@ def _read(desk: Desk, path: Path) -> None:
         raise RefusedError(f'file "{path}" cannot be read: {problem.strerror}.') from None
 
 
-def _expired(desk: Desk, rows: pl.DataFrame) -> Iterator[str]:
+def _expired(desk: Desk, rows: pl.DataFrame, unit: str) -> Iterator[str]:
     """Of a day before, credits may be issued that are good for nothing."""
     over = rows.filter(pl.col("expires_at") <= desk.at)
     if not over.is_empty():
-        unit, _ = unit_of(desk, DEFAULT_BALANCE_TYPE)
         named = ", ".join(f"row {row}" for row in over["source_row"].head(3)) + (", …" if over.height > 3 else "")
         yield (
             f"The time until which {counted(over.height, 'credit is', 'credits are')} good is over ({named};"
