@@ -24,7 +24,6 @@ from pipelines.settings import TOO_MUCH
 
 CREDIT_TYPE = "Adjustment"
 _NAMED_REASONS = 20
-_OTHER = f'"{OTHER_REASON}"'
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,8 @@ def _reason(desk: Desk, request: AdjustCredit) -> str:
     named = [readers.shown(one) for one in offered[:_NAMED_REASONS]]
     if (more := len(offered) - len(named)) > 0:
         named.append(counted(more, "other", "others"))
-    raise unknown("reason", readers.shown(reason), f"is none of {', '.join([*named, _OTHER])}.")
+    named.append(f'"{OTHER_REASON}"')
+    raise unknown("reason", readers.shown(reason), f"is none of {', '.join(named)}.")
 
 
 def _known_member(desk: Desk, member: str) -> None:
