@@ -7,62 +7,59 @@ with found as materialized (
   select row_number() over () as flag, *, list_sort(entry_ids) as sorted_ids from found_flags
 ),
 
--- Every row of the sheets, by what it is about; in the order of the sheets.
+-- Every row of the sheets, by what it is about and whose it is; in the order of the sheets. What a member has of the
+-- credits created is in Extant Credits.
 rows_of_sheets as (
   select merchant_id, period, 1 as sheet_number, 'Credits Created' as sheet, 'created' as kind, credit_id as id,
-    unit, position
+    null as user_id, unit, position
   from reports.credits_created
   union all
-  select merchant_id, period, 2, 'Credit Redemptions', 'redeemed', redemption_id, unit, position
+  select merchant_id, period, 2, 'Credit Redemptions', 'redeemed', redemption_id, user_id, unit, position
   from reports.credit_redemptions
   union all
-  select merchant_id, period, 3, 'Credit Redemption Refunds', 'refunded', refund_id, unit, position
+  select merchant_id, period, 3, 'Credit Redemption Refunds', 'refunded', refund_id, user_id, unit, position
   from reports.credit_redemption_refunds
   union all
-  select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, unit, position
+  select merchant_id, period, 4, 'Credit Expirations', 'expired', source_credit_id, user_id, unit, position
   from reports.credit_expirations
   union all
-  select merchant_id, period, 5, 'Extant Credits', 'extant', credit_id, unit, position
+  select merchant_id, period, 5, 'Extant Credits', 'extant', credit_id, user_id, unit, position
   from reports.extant_credits
   union all
-  select merchant_id, period, 5, 'Extant Credits', 'member', user_id, unit, position
-  from reports.extant_credits
-  union all
-  select merchant_id, period, 2, 'Credit Redemptions', 'moved', user_id, unit, position
-  from reports.credit_redemptions
-  union all
-  select merchant_id, period, 3, 'Credit Redemption Refunds', 'moved', user_id, unit, position
-  from reports.credit_redemption_refunds
-  union all
-  select merchant_id, period, 4, 'Credit Expirations', 'moved', user_id, unit, position
-  from reports.credit_expirations
-  union all
-  select merchant_id, period, 6, 'Credit Adjustments', 'moved', user_id, unit, position
+  select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, user_id, unit, position
   from reports.credit_adjustments
   union all
-  select merchant_id, period, 6, 'Credit Adjustments', movement_type, movement_id, unit, position
-  from reports.credit_adjustments
-  union all
-  select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, unit, position
+  select merchant_id, period, 7, 'Credits Batches', 'batch', batch_id, null, unit, position
   from audits.credits_batches
 ),
 
 -- Not of months that are none of this run's.
-shown as (
+of_run as (
   from rows_of_sheets semi join settings.periods using (merchant_id, period)
+),
+
+shown as (
+  from of_run
+  union all
+  select * replace (if(kind = 'extant', 'member', 'moved') as kind, user_id as id) from of_run
+  where user_id is not null
+),
+
+named as (
+  select flag, merchant_id, period, unit, unnest(sorted_ids) as entry_id from found
 ),
 
 -- What each flag's evidence is about, the best first.
 sought as (
   select named.flag, 1 as choice, movement.merchant_id, named.period, named.unit, movement.movement_type as kind,
     if(movement.movement_type in ('created', 'expired'), movement.credit_id, movement.movement_id) as id
-  from (select flag, merchant_id, period, unit, unnest(sorted_ids) as entry_id from found) as named
+  from named
   join facts.movements as movement
     on movement.merchant_id = named.merchant_id and movement.entry_id = named.entry_id and movement.part = 1
   union all
   -- A refund that gives nothing back has no row of its own.
   select named.flag, 2, entry.merchant_id, named.period, named.unit, movement.movement_type, movement.movement_id
-  from (select flag, merchant_id, period, unit, unnest(sorted_ids) as entry_id from found) as named
+  from named
   join ledger.entries as entry
     on entry.merchant_id = named.merchant_id and entry.entry_id = named.entry_id
   join facts.movements as movement
