@@ -533,8 +533,7 @@ def test_dagsters_pages_on_a_home_where_its_folder_cannot_be_made_say_so(home: P
 HALTS = """
 import os, signal, sys
 from dagster import DagsterInstance
-from pipelines import faults, run_records, runs
-from pipelines.errors import ForPeopleError
+from pipelines import runs
 from pipelines.settings import find_home
 def halt(make=DagsterInstance.get):
     print("halted", flush=True)
@@ -591,8 +590,7 @@ def test_records_of_runs_that_another_process_does_not_let_go_of_are_said_to_be_
 OPENS = """
 import sys
 from pathlib import Path
-from pipelines import faults, run_records, runs
-from pipelines.errors import ForPeopleError
+from pipelines import runs
 from pipelines.settings import Home
 print("ready", flush=True)
 sys.stdin.read(1)

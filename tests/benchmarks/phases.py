@@ -2,9 +2,9 @@
 
 cold HOME [MONTH]: ingest and replay on an empty ledger, and the month's report. backfill HOME FIRST LAST: the report of
 these months. bare CSV DATABASE: the file's cells as text in a table. stored LEDGER DATABASE: what a ledger's tables
-hold, into a new file, as they are. statements HOME: the SQL that ingest and replay
-spend most of their time in, with seconds of the clock and of the CPU. touched HOME MONTH: the rows that the ingest of
-what is new, its replay and the month's tables look through, read and write (tests/touched.py says what that means).
+hold, into a new file, as they are. statements HOME: the SQL that ingest and replay spend most of their time in, with
+seconds of the clock and of the CPU. touched HOME MONTH: the rows that the ingest of what is new, its replay and the
+month's tables look through, read and write (tests/touched.py says what that means).
 `python -m tests.benchmarks.phases landing HOME ENTRIES` writes files to try it on.
 """
 
